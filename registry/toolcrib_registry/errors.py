@@ -1,0 +1,240 @@
+"""Every error Toolcrib raises on purpose, in one tree. Faces translate them; nothing else does.
+
+::
+
+    ToolcribError
+    ├── InvalidInput            what was asked does not make sense as asked
+    │   ├── InvalidConfig       a configuration file: which file, which key, how to mend it
+    │   └── InvalidArguments    a call's arguments: which field, what was expected
+    ├── NotFound                no such server or entry; near names are offered
+    ├── AlreadyExists           the name is taken
+    ├── NotPermitted            the caller may not do this
+    ├── NotCallable             found, but nothing to call: disabled, or a catalogue's entry
+    ├── UpstreamError           the upstream server is to blame
+    │   ├── UpstreamUnavailable     it cannot be reached
+    │   ├── UpstreamTimeout         it did not answer in time
+    │   ├── UpstreamProtocolError   it answered with something that is not MCP
+    │   └── ResultTooLarge          it answered with more than the limit
+    ├── StoreError              the database
+    │   ├── StoreBusy               locked by another process for too long
+    │   ├── StoreReadOnly           cannot be written
+    │   ├── StoreFull               no room on the disk
+    │   ├── StoreTooNew             written by a later release
+    │   └── StoreDamaged            not a database, or not intact
+    └── EncoderError            the embedding model cannot be loaded or trusted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class ToolcribError(Exception):
+    """Root of the tree. ``code`` is a stable slug, ``title`` is short and the same each time."""
+
+    code: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Something went wrong in Toolcrib"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidInput(ToolcribError):
+    """What was asked does not make sense as asked."""
+
+    code = "invalid-input"
+    title = "The request is not valid"
+
+
+class InvalidConfig(InvalidInput):
+    """A configuration file is wrong. ``key`` is a dotted path inside it."""
+
+    code = "invalid-config"
+    title = "The configuration is not valid"
+
+    def __init__(self, problem: str, *, file: str, key: str | None = None, fix: str = "") -> None:
+        where = f"{file}: {key}" if key else file
+        super().__init__(f"{where}: {problem}" + (f" {fix}" if fix else ""))
+        self.file = file
+        self.key = key
+        self.problem = problem
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentProblem:
+    """One field that does not fit: a dotted path ('' is the whole), what is wrong, what fits."""
+
+    path: str
+    problem: str
+    expected: str = ""
+
+
+class InvalidArguments(InvalidInput):
+    """Arguments do not fit a tool's schema."""
+
+    code = "invalid-arguments"
+    title = "The arguments do not fit the tool's schema"
+
+    def __init__(self, tool: str, problems: Sequence[ArgumentProblem]) -> None:
+        lines = "; ".join(
+            f"{p.path or 'arguments'}: {p.problem}"
+            + (f" (expected {p.expected})" if p.expected else "")
+            for p in problems
+        )
+        super().__init__(f"Arguments for {tool} do not fit: {lines}")
+        self.tool = tool
+        self.problems = tuple(problems)
+
+
+class NotFound(ToolcribError):
+    """Nothing has that name."""
+
+    code = "not-found"
+    title = "Not found"
+
+    def __init__(self, what: str, name: str, *, near: Sequence[str] = ()) -> None:
+        hint = f" Did you mean: {', '.join(near)}?" if near else ""
+        super().__init__(f"No {what} is named {name!r}.{hint}")
+        self.what = what
+        self.name = name
+        self.near = tuple(near)
+
+
+class AlreadyExists(ToolcribError):
+    """The name is taken."""
+
+    code = "already-exists"
+    title = "Already exists"
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"A {what} named {name!r} exists already.")
+        self.what = what
+        self.name = name
+
+
+class NotPermitted(ToolcribError):
+    """The caller may not do this."""
+
+    code = "not-permitted"
+    title = "Not permitted"
+
+
+class NotCallable(ToolcribError):
+    """The entry exists, but there is nothing to call."""
+
+    code = "not-callable"
+    title = "Not callable"
+
+
+class UpstreamError(ToolcribError):
+    """An upstream server is to blame."""
+
+    code = "upstream-error"
+    title = "The upstream server failed"
+
+    def __init__(self, server: str, detail: str) -> None:
+        super().__init__(detail)
+        self.server = server
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The upstream cannot be reached. ``retry_after_s`` is when the next attempt may succeed."""
+
+    code = "upstream-unavailable"
+    title = "The upstream server cannot be reached"
+
+    def __init__(self, server: str, reason: str, *, retry_after_s: float | None = None) -> None:
+        retry = f" Next attempt in {retry_after_s:.0f} s." if retry_after_s else ""
+        super().__init__(server, f"Server {server!r} cannot be reached: {reason}.{retry}")
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not answer in time."""
+
+    code = "upstream-timeout"
+    title = "The upstream server did not answer in time"
+
+    def __init__(self, server: str, what: str, timeout_s: float) -> None:
+        super().__init__(server, f"Server {server!r} did not answer {what} within {timeout_s:g} s.")
+        self.what = what
+        self.timeout_s = timeout_s
+
+
+class UpstreamProtocolError(UpstreamError):
+    """The upstream answered with a JSON-RPC error, or with something that is not MCP."""
+
+    code = "upstream-protocol-error"
+    title = "The upstream server answered with an error"
+
+    def __init__(self, server: str, detail: str, *, rpc_code: int | None = None) -> None:
+        super().__init__(server, f"Server {server!r}: {detail}")
+        self.rpc_code = rpc_code
+
+
+class ResultTooLarge(UpstreamError):
+    """The upstream's answer is over the limit."""
+
+    code = "result-too-large"
+    title = "The result is too large"
+
+    def __init__(self, server: str, *, size: int, limit: int) -> None:
+        super().__init__(
+            server, f"Server {server!r} answered with {size} bytes; the limit is {limit} bytes."
+        )
+        self.size = size
+        self.limit = limit
+
+
+class StoreError(ToolcribError):
+    """The database is to blame."""
+
+    code = "store-error"
+    title = "The database failed"
+
+
+class StoreBusy(StoreError):
+    """Another process holds the database."""
+
+    code = "store-busy"
+    title = "The database is busy"
+
+
+class StoreReadOnly(StoreError):
+    """The database cannot be written."""
+
+    code = "store-read-only"
+    title = "The database is read-only"
+
+
+class StoreFull(StoreError):
+    """There is no room for the write; what was there before is intact."""
+
+    code = "store-full"
+    title = "The disk is full"
+
+
+class StoreTooNew(StoreError):
+    """A later release wrote this database."""
+
+    code = "store-too-new"
+    title = "The database is newer than this release"
+
+
+class StoreDamaged(StoreError):
+    """The file is no database, or not an intact one."""
+
+    code = "store-damaged"
+    title = "The database is damaged"
+
+
+class EncoderError(ToolcribError):
+    """The embedding model cannot be loaded or trusted."""
+
+    code = "encoder-error"
+    title = "The embedding model cannot be used"

@@ -1,0 +1,432 @@
+"""What exists: servers, the entries they own, models with their offers, and every change to them.
+
+Plain frozen data. Nothing here knows a database, a wire format, a protocol library or an index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, NewType, TypeAlias, TypeVar
+
+JsonObject: TypeAlias = Mapping[str, Any]
+"""A decoded JSON object, exactly as its owner sent it."""
+
+EntryId = NewType("EntryId", str)
+"""``kind:name``, unique in the registry: ``tool:time__get_current_time``, ``model:openai/gpt-4o``."""
+
+ServerName = NewType("ServerName", str)
+Revision = NewType("Revision", int)
+"""A position in the change log. 0 is the empty registry; each committed change takes the next."""
+
+NAME_SEPARATOR = "__"
+MAX_NAME_LENGTH = 64
+"""What the strictest model providers accept as a tool name."""
+
+T = TypeVar("T")
+
+
+class EntryKind(StrEnum):
+    """What an entry is. One index holds them all."""
+
+    TOOL = "tool"
+    PROMPT = "prompt"
+    RESOURCE = "resource"
+    MODEL = "model"
+
+
+# --- servers ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StdioTransport:
+    """A server run as a child process. Values of ``env`` may hold ``${…}`` references."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTransport:
+    """A server reached over Streamable HTTP. Values of ``headers`` may hold ``${…}`` references."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class SseTransport:
+    """A server reached over the superseded HTTP+SSE transport."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogTransport:
+    """No live server: entries imported from a file. They can be found, not called."""
+
+    source: str
+
+
+Transport: TypeAlias = StdioTransport | HttpTransport | SseTransport | CatalogTransport
+
+
+class ServerStatus(StrEnum):
+    """What the last attempt to reach a server showed."""
+
+    NEW = "new"
+    """Registered, never reached yet."""
+    READY = "ready"
+    """The last sync succeeded."""
+    DEGRADED = "degraded"
+    """The last sync succeeded, with some of its entries set aside."""
+    UNREACHABLE = "unreachable"
+    """The last sync failed; the last good entries are kept and are as old as ``synced_at``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One listed object that was set aside, and why. ``kind`` says what it claimed to be."""
+
+    kind: EntryKind
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerHealth:
+    """What is known of a server from talking to it. All times are aware UTC."""
+
+    status: ServerStatus = ServerStatus.NEW
+    attempted_at: datetime | None = None
+    synced_at: datetime | None = None
+    error: str | None = None
+    protocol_version: str | None = None
+    reported_name: str | None = None
+    reported_version: str | None = None
+    instructions: str | None = None
+    quarantined: tuple[Quarantined, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A registered MCP server: how to reach it, and how it fares."""
+
+    name: ServerName
+    transport: Transport
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    origin: str = "cli"
+    """Who registered it: ``cli``, ``api``, ``config:FILE`` or ``import:FILE``."""
+    start_timeout_s: float = 60.0
+    call_timeout_s: float = 60.0
+    health: ServerHealth = field(default_factory=ServerHealth)
+    added_at: datetime | None = None
+
+    @property
+    def callable(self) -> bool:
+        """Whether its tools can be called at all (a catalogue's cannot)."""
+        return not isinstance(self.transport, CatalogTransport)
+
+
+# --- capability descriptors --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """A descriptor's field that is known: its value, who said so, and when.
+
+    An unknown field is ``None`` in its descriptor. Unknown never passes a hard limit.
+    """
+
+    value: T
+    source: str
+    as_of: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDescriptor:
+    """What a tool says of its own behaviour (its annotations: claims, not facts)."""
+
+    read_only: Known[bool] | None = None
+    destructive: Known[bool] | None = None
+    idempotent: Known[bool] | None = None
+    open_world: Known[bool] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescriptor:
+    """What a model can do, wherever it is served. ``parameters_b`` is in billions."""
+
+    license: Known[str] | None = None
+    open_weights: Known[bool] | None = None
+    parameters_b: Known[float] | None = None
+    modalities_in: Known[tuple[str, ...]] | None = None
+    modalities_out: Known[tuple[str, ...]] | None = None
+    languages: Known[tuple[str, ...]] | None = None
+    context_tokens: Known[int] | None = None
+    max_output_tokens: Known[int] | None = None
+    tool_call: Known[bool] | None = None
+    structured_output: Known[bool] | None = None
+    reasoning: Known[bool] | None = None
+    knowledge_cutoff: Known[str] | None = None
+    release_date: Known[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One provider's terms for a model. Prices are USD per million tokens."""
+
+    provider: str
+    remote_model: str
+    """The model's name at this provider."""
+    endpoint: str | None = None
+    """Base URL of an OpenAI-compatible API; without one the offer cannot be called."""
+    api_key: str | None = None
+    """A ``${…}`` reference, never a key."""
+    region: Known[str] | None = None
+    data_policy: Known[str] | None = None
+    quantization: Known[str] | None = None
+    status: Known[str] | None = None
+    price_in_usd: Known[float] | None = None
+    price_out_usd: Known[float] | None = None
+    price_cache_read_usd: Known[float] | None = None
+    context_tokens: Known[int] | None = None
+    max_output_tokens: Known[int] | None = None
+
+
+# --- entries -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What every entry of the registry has. ``name`` is unique within its kind."""
+
+    kind: ClassVar[EntryKind]
+
+    name: str
+    title: str | None = None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    enabled: bool = True
+    content_hash: str = ""
+    """Of everything its owner said about it; see `hash_content`."""
+    source_id: str | None = None
+    """The id it had in the file it was imported from."""
+    revision: Revision = Revision(0)
+    """The change that last touched it."""
+    added_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def id(self) -> EntryId:
+        """Its id over all kinds."""
+        return entry_id(self.kind, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedEntry(Entry):
+    """An entry that an upstream server owns, with the object the server listed, untouched."""
+
+    server: ServerName
+    local_name: str
+    """Its name at its server (the URI or URI template, for a resource)."""
+    definition: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool(OwnedEntry):
+    """A tool of an upstream server."""
+
+    kind: ClassVar[EntryKind] = EntryKind.TOOL
+
+    @property
+    def input_schema(self) -> JsonObject:
+        """JSON Schema of its arguments, as listed; empty when none was."""
+        return self.definition.get("inputSchema") or {}
+
+    @property
+    def output_schema(self) -> JsonObject | None:
+        """JSON Schema of its structured result, when it declares one."""
+        return self.definition.get("outputSchema")
+
+    @property
+    def descriptor(self) -> ToolDescriptor:
+        """Its annotations, as a capability descriptor."""
+        annotations: JsonObject = self.definition.get("annotations") or {}
+        as_of = (self.updated_at or self.added_at or datetime.min).date()
+
+        def claim(key: str) -> Known[bool] | None:
+            value = annotations.get(key)
+            return Known(value, "annotations", as_of) if isinstance(value, bool) else None
+
+        return ToolDescriptor(
+            read_only=claim("readOnlyHint"),
+            destructive=claim("destructiveHint"),
+            idempotent=claim("idempotentHint"),
+            open_world=claim("openWorldHint"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt(OwnedEntry):
+    """A prompt of an upstream server."""
+
+    kind: ClassVar[EntryKind] = EntryKind.PROMPT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource(OwnedEntry):
+    """A resource or resource template of an upstream server."""
+
+    kind: ClassVar[EntryKind] = EntryKind.RESOURCE
+
+    @property
+    def is_template(self) -> bool:
+        """Whether ``local_name`` is a URI template rather than a URI."""
+        return "uriTemplate" in self.definition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model(Entry):
+    """A model, apart from the offers that serve it."""
+
+    kind: ClassVar[EntryKind] = EntryKind.MODEL
+
+    family: str | None = None
+    descriptor: ModelDescriptor = field(default_factory=ModelDescriptor)
+    offers: tuple[Offer, ...] = ()
+
+
+# --- changes -----------------------------------------------------------------------------------
+
+
+class ChangeAction(StrEnum):
+    """What happened to a subject."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    REMOVED = "removed"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One committed change: the unit of the change log."""
+
+    revision: Revision
+    at: datetime
+    actor: str
+    """Who did it: ``sync``, ``cli``, ``api`` or ``api:KEY-NAME``."""
+    action: ChangeAction
+    subject: str
+    """An `EntryId`, or ``server:NAME``."""
+    server: ServerName | None
+    fields: tuple[str, ...] = ()
+    """Which top-level fields of the definition differ, sorted; empty unless updated."""
+    before: JsonObject | None = None
+    after: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a listing; ``next_cursor`` is None on the last."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+# --- units of work -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryChanges:
+    """What a sync found different at one server: a single transaction's worth."""
+
+    server: ServerName
+    upserts: tuple[OwnedEntry, ...] = ()
+    removals: tuple[EntryId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One audit record. ``argument_shape`` holds types and sizes, never values."""
+
+    id: str
+    at: datetime
+    subject: EntryId
+    server: ServerName | None
+    face: str
+    """Which face it came in by: ``mcp``, ``rest``, ``cli``."""
+    principal: str
+    outcome: str
+    """``ok``, ``tool-error``, or the code of a `ToolcribError`."""
+    duration_ms: float
+    argument_shape: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much the registry holds, and the revision it is at."""
+
+    servers: int
+    entries: Mapping[EntryKind, int]
+    embeddings: int
+    head: Revision
+
+
+# --- names and hashes --------------------------------------------------------------------------
+
+
+def entry_id(kind: EntryKind, name: str) -> EntryId:
+    """Join a kind and a name into an id."""
+    return EntryId(f"{kind.value}:{name}")
+
+
+def split_id(id: EntryId) -> tuple[EntryKind, str]:  # noqa: A002  # the domain's word
+    """Split an id into its kind and name.
+
+    Raises:
+        ValueError: ``id`` is not ``kind:name``.
+    """
+    kind, separator, name = id.partition(":")
+    if not separator:
+        raise ValueError(f"not an entry id: {id!r}")
+    return EntryKind(kind), name
+
+
+def canonical_json(value: Any) -> str:
+    """Render JSON one way only: keys sorted, no spaces, non-ASCII kept."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def hash_content(value: Any) -> str:
+    """SHA-256 of the canonical JSON of ``value``, in hex."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def qualified_name(server: str, local_name: str) -> str:
+    """Name an upstream's entry outside its own server: ``server__name``.
+
+    At most `MAX_NAME_LENGTH` characters of letters, digits, ``_``, ``-`` and ``.``. A name that had
+    to be cut or cleaned ends in eight hex digits of a hash over the original pair, so that the
+    result is stable and two originals do not meet.
+    """
+    plain = f"{server}{NAME_SEPARATOR}{local_name}"
+    clean = _NOT_IN_A_NAME.sub("_", plain)
+    if clean == plain and len(plain) <= MAX_NAME_LENGTH:
+        return plain
+    digest = hashlib.sha256(f"{server}\0{local_name}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{clean[: MAX_NAME_LENGTH - 9]}-{digest[:8]}"
