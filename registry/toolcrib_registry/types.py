@@ -18,7 +18,7 @@ JsonObject: TypeAlias = Mapping[str, Any]
 """A decoded JSON object, exactly as its owner sent it."""
 
 EntryId = NewType("EntryId", str)
-"""``kind:name``, unique in the registry: ``tool:time__get_current_time``, ``model:openai/gpt-4o``."""
+"""``kind:name``, unique in the registry, as ``tool:time__convert`` or ``model:openai/gpt-4o``."""
 
 ServerName = NewType("ServerName", str)
 Revision = NewType("Revision", int)
@@ -262,7 +262,8 @@ class Tool(OwnedEntry):
     def descriptor(self) -> ToolDescriptor:
         """Its annotations, as a capability descriptor."""
         annotations: JsonObject = self.definition.get("annotations") or {}
-        as_of = (self.updated_at or self.added_at or datetime.min).date()
+        seen_at = self.updated_at or self.added_at
+        as_of = seen_at.date() if seen_at else date.min
 
         def claim(key: str) -> Known[bool] | None:
             value = annotations.get(key)
