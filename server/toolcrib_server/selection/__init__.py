@@ -1,0 +1,1 @@
+"""Which tool, which model: ranks, filters and explains. Never leaves the process."""

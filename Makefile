@@ -1,0 +1,59 @@
+# Every habit of this house as one command; `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+CODE := registry embeddings server clients migrations tests examples benchmarks scripts
+
+# pyright asks the network for its own newest version unless told not to.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with everything, or bring it up to date
+
+$(STAMP): pyproject.toml constraints.txt scripts/install.sh
+	@scripts/install.sh
+	@touch $@
+
+demo: install ## See Toolcrib connect real servers, find a tool and call it
+	@$(BIN)/python examples/demo/demo.py
+
+run: install ## Serve MCP and REST on this machine
+	@$(BIN)/toolcrib serve
+
+test: install ## Run every test; offline
+	@$(BIN)/pytest -q
+
+lint: install ## Check format, style, types and floors
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+check: lint ## Everything a change must pass: lint, and every test with coverage
+	@$(BIN)/pytest -q --cov --cov-report=term-missing:skip-covered
+
+fix: install ## Put right what can be put right by machine
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: install ## Measure speed, memory and quality
+	@$(BIN)/python -m benchmarks
+
+interop: install ## Run other people's MCP clients against Toolcrib; fetches them once
+	@$(BIN)/python tests/interop/interop.py
+
+pins: install ## Write constraints.txt anew from what is installed
+	@$(BIN)/python scripts/pin.py
+
+clean: ## Remove the environment and everything that was made
+	rm -rf .venv .cache dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help install demo run test lint check fix bench interop pins clean

@@ -1,0 +1,208 @@
+"""A large catalogue through the whole product: import, import again, start, first search, memory.
+
+Imports ``corpus/toucan_mcp/tools.jsonl`` (17,570 real tools) into a data folder under ``.cache``,
+with the real encoder; the encoder's own time is taken inside the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psutil
+
+from toolcrib_embeddings.encoder import Encoder, FloatMatrix, SentenceTransformerEncoder
+from toolcrib_server.runtime import open_runtime
+from toolcrib_server.settings import Settings
+from toolcrib_server.sync.imports import read_import
+
+TOOLCRIB = Path(sys.executable).with_name("toolcrib")
+CACHE = Path(__file__).parent.parent / ".cache"
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+QUERIES = [
+    "what is the weather in Paris tomorrow",
+    "search scientific papers about protein folding",
+    "create a pull request on GitHub",
+    "convert a PDF document to markdown text",
+    "send a message to a Slack channel",
+    "query a PostgreSQL database for the newest orders",
+    "find flights from Berlin to Lisbon in May",
+    "resize an image to 512 pixels",
+]
+
+
+class TimedEncoder:
+    """An encoder that adds up the time spent inside it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.spent_s = 0.0
+
+    @property
+    def id(self) -> str:
+        return self._encoder.id
+
+    @property
+    def dimension(self) -> int:
+        return self._encoder.dimension
+
+    def encode(
+        self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
+    ) -> FloatMatrix:
+        started = time.perf_counter()
+        try:
+            return self._encoder.encode(texts, on_progress=on_progress)
+        finally:
+            self.spent_s += time.perf_counter() - started
+
+
+async def import_and_search(tools: Path, settings: Settings) -> dict[str, Any]:
+    """Import twice and search, in this process."""
+    timed = TimedEncoder(SentenceTransformerEncoder.open(settings.cache_dir / "encoders"))
+    figures: dict[str, Any] = {}
+    async with open_runtime(settings, open_encoder=lambda: timed) as runtime:
+        await runtime.indexer.index()
+        times: list[float] = []
+        for _ in range(2):
+            started = time.perf_counter()
+            imported = await anyio.to_thread.run_sync(read_import, tools)
+            report = await runtime.registrar.import_tools(
+                imported.tools, source=imported.source, actor="bench", on_progress=show
+            )
+            times.append(time.perf_counter() - started)
+            if not figures:
+                figures |= {"tools": len(imported.tools), "embedded": report.index.embedded}
+                figures["encoder_s"] = round(timed.spent_s, 1)
+        sys.stderr.write("\n")
+        if report.changed:
+            raise SystemExit("the second import changed something")
+        figures |= {
+            "first_import_s": round(times[0], 1),
+            "encoder_share": round(figures["encoder_s"] / times[0], 3),
+            "second_import_s": round(times[1], 2),
+            "second_is_faster_by": round(times[0] / times[1]),
+        }
+        figures |= await time_search(runtime.selector.search, timed)
+    return figures
+
+
+def show(done: int, total: int) -> None:
+    if done % 1000 < 32:  # noqa: PLR2004
+        sys.stderr.write(f"\rembedded {done} of {total}")
+
+
+async def time_search(search: Callable[..., Any], encoder: TimedEncoder) -> dict[str, float]:
+    """Time new queries, the same again, and the encoding of each alone."""
+    encode, new, again = [], [], []
+    for round_ in range(8):
+        for query in QUERIES:
+            text = f"{query} {round_}"
+            started = time.perf_counter()
+            encoder.encode([f"{text} alone"])
+            encode.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            await search(text, k=5)
+            new.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            await search(text, k=5)
+            again.append(time.perf_counter() - started)
+    medians = [1000 * statistics.median(times) for times in (encode, new, again)]
+    return {
+        "encode_p50_ms": round(medians[0], 2),
+        "search_p50_ms": round(medians[1], 2),
+        "search_to_encode": round(medians[1] / medians[0], 2),
+        "repeated_p50_ms": round(medians[2], 3),
+    }
+
+
+def time_stdio(settings: Settings) -> dict[str, Any]:
+    """Start ``toolcrib stdio`` on the imported catalogue, as an assistant does."""
+    runs = [_one_start(settings) for _ in range(3)]
+    return {
+        "discover_s": min(run[0] for run in runs),
+        "first_search_s": min(run[1] for run in runs),
+        "rss_mb": max(run[2] for run in runs),
+        "torch_imported": any(run[3] for run in runs),
+    }
+
+
+def _one_start(settings: Settings) -> tuple[float, float, int, bool]:
+    env = {
+        **os.environ,
+        "TOOLCRIB_DATA_DIR": str(settings.data_dir),
+        "TOOLCRIB_CACHE_DIR": str(settings.cache_dir),
+        "TOOLCRIB_SYNC_INTERVAL_S": "0",
+    }
+    started = time.perf_counter()
+    child = subprocess.Popen([TOOLCRIB, "stdio"], stdin=-1, stdout=-1, env=env, text=True)
+    try:
+        _ask(child, 1, "server/discover", {})
+        discovered = time.perf_counter() - started
+        _ask(child, 2, "tools/call", {"name": "search_tools", "arguments": {"query": QUERIES[0]}})
+        searched = time.perf_counter() - started
+        for i, query in enumerate(QUERIES, start=3):
+            _ask(child, i, "tools/call", {"name": "search_tools", "arguments": {"query": query}})
+        rss = psutil.Process(child.pid).memory_info().rss // 2**20
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+        return round(discovered, 2), round(searched, 2), rss, "libtorch" in maps
+    finally:
+        assert child.stdin
+        child.stdin.close()
+        child.wait(timeout=20)
+
+
+def _ask(child: subprocess.Popen[str], number: int, method: str, params: dict[str, Any]) -> None:
+    assert child.stdin
+    assert child.stdout
+    request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params | {"_meta": META}}
+    child.stdin.write(json.dumps(request) + "\n")
+    child.stdin.flush()
+    for line in child.stdout:
+        answer = json.loads(line)
+        if answer.get("id") == number:
+            if "error" in answer or answer["result"].get("isError"):
+                raise SystemExit(f"{method} failed: {line}")
+            return
+    raise SystemExit("toolcrib stdio ended early")
+
+
+def run(tools: Path, *, fresh: bool = True) -> dict[str, Any]:
+    """Measure everything; ``fresh`` imports from nothing."""
+    folder = CACHE / "bench" / "data"
+    settings = Settings(data_dir=folder, cache_dir=CACHE)
+    figures: dict[str, Any] = {}
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+        figures |= anyio.run(import_and_search, tools, settings)
+    return figures | time_stdio(settings)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--keep", action="store_true", help="use the data of the last run")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    figures = run(args.data / "corpus/toucan_mcp/tools.jsonl", fresh=not args.keep)
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""The asynchronous client: the blocking one's twin, method for method."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from toolcrib_registry import wire
+
+from . import requests
+from .problems import unreachable
+from .requests import Detail, JsonObject, Listing, ModelLike, Objective, Request, ServerLike
+from .transport import DEFAULT_TIMEOUT_S, base_url_of, headers_of, read
+
+T = TypeVar("T")
+
+_FEW_EXCLUSIONS = 20
+
+
+class AsyncToolcrib:
+    """A Toolcrib server, spoken to over HTTP. Close it, or use it in an ``async with`` block.
+
+    ``base_url`` is ``TOOLCRIB_URL`` or this machine's default unless given, ``api_key``
+    ``TOOLCRIB_API_KEY``. Errors that the server reports are raised as what they are there
+    (`NotFound`, `InvalidArguments`, …); one that cannot be reached raises `UpstreamUnavailable`.
+    ``transport`` replaces the network, as `httpx.AsyncClient` has it.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = base_url_of(base_url)
+        self._timeout_s = timeout_s
+        self._http = httpx.AsyncClient(
+            base_url=self._url,
+            headers=headers_of(api_key),
+            timeout=timeout_s,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    # --- search, selection, calls --------------------------------------------------------------
+
+    async def search(
+        self,
+        query: str,
+        *,
+        k: int = 5,
+        kinds: Iterable[str] | None = None,
+        servers: Iterable[str] | None = None,
+        detail: Detail = "brief",
+        max_tokens: int | None = None,
+    ) -> wire.SearchResults:
+        """Find tools, prompts, resources and models for a task, best first."""
+        return await self._send(
+            requests.search(
+                query, k=k, kinds=kinds, servers=servers, detail=detail, max_tokens=max_tokens
+            )
+        )
+
+    async def select(
+        self,
+        task: str,
+        *,
+        constraints: wire.ConstraintsIn | JsonObject | None = None,
+        objective: Objective = "relevance",
+        k: int = 5,
+        max_exclusions: int = _FEW_EXCLUSIONS,
+    ) -> wire.SelectResults:
+        """Choose a model for a task, under hard limits that unknown values never pass."""
+        return await self._send(
+            requests.select(
+                task,
+                constraints=constraints,
+                objective=objective,
+                k=k,
+                max_exclusions=max_exclusions,
+            )
+        )
+
+    async def call(
+        self, name: str, arguments: JsonObject | None = None, *, timeout_s: float | None = None
+    ) -> wire.CallOut:
+        """Call a tool by its full name. A tool's own failure is an answer with ``is_error``."""
+        return await self._send(requests.call(name, arguments, timeout_s=timeout_s))
+
+    # --- servers -------------------------------------------------------------------------------
+
+    def list_servers(self) -> AsyncIterator[wire.ServerOut]:
+        """List servers, by name; pages are asked for as they are needed."""
+        return self._pages(requests.list_servers())
+
+    async def get_server(self, name: str) -> wire.ServerOut:
+        """Read a server."""
+        return await self._send(requests.get_server(name))
+
+    async def add_server(self, server: ServerLike) -> wire.ServerOut:
+        """Register a server; `sync` waits for its tools."""
+        return await self._send(requests.add_server(server))
+
+    async def put_server(self, server: ServerLike) -> wire.ServerOut:
+        """Replace the settings of the server of that name."""
+        return await self._send(requests.put_server(server))
+
+    async def patch_server(
+        self, name: str, changes: wire.ServerPatch | JsonObject
+    ) -> wire.ServerOut:
+        """Change some of a server's settings."""
+        return await self._send(requests.patch_server(name, changes))
+
+    async def remove_server(self, name: str) -> None:
+        """Remove a server and all it owns."""
+        await self._send(requests.remove_server(name))
+
+    async def enable_server(self, name: str) -> wire.ServerOut:
+        """Switch a server on."""
+        return await self._send(requests.switch_server(name, enabled=True))
+
+    async def disable_server(self, name: str) -> wire.ServerOut:
+        """Switch a server off: its tools are neither found nor called."""
+        return await self._send(requests.switch_server(name, enabled=False))
+
+    # --- entries and tools ---------------------------------------------------------------------
+
+    def list_entries(
+        self,
+        kind: str | None = None,
+        *,
+        server: str | None = None,
+        text: str | None = None,
+    ) -> AsyncIterator[wire.EntryOut]:
+        """List entries of one kind or of all, by kind and name."""
+        return self._pages(requests.list_entries(kind, server=server, text=text))
+
+    async def get_entry(self, kind: str, name: str) -> wire.EntryOut:
+        """Read an entry of any kind, with the object its server listed."""
+        return await self._send(requests.get_entry(kind, name))
+
+    def list_tools(
+        self, *, server: str | None = None, text: str | None = None
+    ) -> AsyncIterator[wire.ToolOut]:
+        """List tools, by name."""
+        return self._pages(requests.list_tools(server=server, text=text))
+
+    async def get_tool(self, name: str) -> wire.ToolOut:
+        """Read a tool, with the object its server listed."""
+        return await self._send(requests.get_tool(name))
+
+    async def add_tool(self, tool: wire.ToolIn | JsonObject) -> wire.ToolOut:
+        """Add a tool to a catalogue."""
+        return await self._send(requests.add_tool(tool))
+
+    async def remove_tool(self, name: str) -> None:
+        """Remove a tool from a catalogue."""
+        await self._send(requests.remove_tool(name))
+
+    async def enable_tool(self, name: str) -> wire.ToolOut:
+        """Switch a tool on."""
+        return await self._send(requests.switch_tool(name, enabled=True))
+
+    async def disable_tool(self, name: str) -> wire.ToolOut:
+        """Switch a tool off: it is neither found nor called."""
+        return await self._send(requests.switch_tool(name, enabled=False))
+
+    # --- models --------------------------------------------------------------------------------
+
+    def list_models(self, *, text: str | None = None) -> AsyncIterator[wire.ModelOut]:
+        """List models, by name."""
+        return self._pages(requests.list_models(text=text))
+
+    async def get_model(self, name: str) -> wire.ModelOut:
+        """Read a model: what is known of it, and who serves it."""
+        return await self._send(requests.get_model(name))
+
+    async def add_model(self, model: ModelLike) -> wire.ModelOut:
+        """Register a model; it is findable at once."""
+        return await self._send(requests.add_model(model))
+
+    async def put_model(self, model: ModelLike) -> wire.ModelOut:
+        """Register a model, or replace the one of that name."""
+        return await self._send(requests.put_model(model))
+
+    async def remove_model(self, name: str) -> None:
+        """Remove a model."""
+        await self._send(requests.remove_model(name))
+
+    async def enable_model(self, name: str) -> wire.ModelOut:
+        """Switch a model on."""
+        return await self._send(requests.switch_model(name, enabled=True))
+
+    async def disable_model(self, name: str) -> wire.ModelOut:
+        """Switch a model off: it is neither found nor chosen."""
+        return await self._send(requests.switch_model(name, enabled=False))
+
+    # --- syncs, changes, health ----------------------------------------------------------------
+
+    async def sync(self, servers: Sequence[str] | None = None) -> wire.SyncOut:
+        """Sync the named servers, or every enabled one, and wait until it is done."""
+        return await self._send(requests.sync(servers))
+
+    async def sync_status(self) -> wire.SyncStatusOut:
+        """Read how far the registry and its index are."""
+        return await self._send(requests.sync_status())
+
+    async def list_changes(
+        self, *, since: int = 0, server: str | None = None
+    ) -> AsyncIterator[wire.ChangeOut]:
+        """List what changed after a revision, oldest first, to the end of the log."""
+        while True:
+            page = await self._send(requests.list_changes(since=since, limit=1000, server=server))
+            for item in page.items:
+                yield item
+            if not page.items:
+                return
+            since = page.next
+
+    async def ready(self) -> wire.ReadyOut:
+        """Ask whether it serves, and if not, why."""
+        return await self._send(requests.ready())
+
+    # --- sending -------------------------------------------------------------------------------
+
+    async def _send(self, request: Request[T]) -> T:
+        timeout_s = request.timeout_s or self._timeout_s
+        try:
+            response = await self._http.request(
+                request.method,
+                request.path,
+                params=request.params,
+                json=request.body,
+                timeout=timeout_s,
+            )
+        except httpx.TransportError as error:
+            raise unreachable(error, url=self._url, timeout_s=timeout_s) from error
+        return read(request, response)
+
+    async def _pages(self, listing: Listing[T]) -> AsyncIterator[T]:
+        page = await self._send(listing.first)
+        for item in page.items:
+            yield item
+        while page.next_cursor is not None:
+            page = await self._send(listing.after(page.next_cursor))
+            for item in page.items:
+                yield item

@@ -1,0 +1,196 @@
+"""Entries to documents: the text that is embedded, and the text whose words are indexed.
+
+Takes any JSON a server may have listed; what does not have the expected shape is passed over.
+Knows neither encoders nor indexes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from toolcrib_registry.types import (
+    Entry,
+    EntryId,
+    EntryKind,
+    Known,
+    Model,
+    ModelDescriptor,
+    OwnedEntry,
+    ServerName,
+    Tool,
+)
+
+T = TypeVar("T")
+
+MAX_TEXT_CHARS: Final = 2_000
+"""Of what is embedded; encoders read some 1,000 of them."""
+MAX_TERMS_CHARS: Final = 8_000
+"""Of what is indexed by word."""
+_MAX_PARAMETERS: Final = 64
+_MAX_DEPTH: Final = 3
+_MAX_ENUM_VALUES: Final = 16
+_MAX_VALUE_CHARS: Final = 80
+_NOT_TEXT: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_WORD_EDGE: Final = re.compile(
+    r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """An entry as retrieval sees it."""
+
+    id: EntryId
+    kind: EntryKind
+    server: ServerName | None
+    name: str
+    text: str
+    """What is embedded."""
+    terms: str
+    """What the lexical index reads."""
+
+    @property
+    def text_hash(self) -> str:
+        """SHA-256 of ``text``: the same text has the same vector."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def render_document(entry: Entry) -> Document:
+    """Render an entry. Never fails, whatever its owner listed; both texts are bounded."""
+    server = entry.server if isinstance(entry, OwnedEntry) else None
+    name = entry.local_name if isinstance(entry, OwnedEntry) else entry.name
+    heading = _sentences((_words_of(server or ""), _words_of(name), _string(entry.title)))
+    details = _sentences(_details(entry))
+    description = _clean(_string(entry.description), MAX_TERMS_CHARS)
+    return Document(
+        id=entry.id,
+        kind=entry.kind,
+        server=server,
+        name=entry.name,
+        text=_sentences((heading, description, details))[:MAX_TEXT_CHARS],
+        terms=_sentences((heading, name, description, details))[:MAX_TERMS_CHARS],
+    )
+
+
+def split_words(text: str) -> list[str]:
+    """Split prose or an identifier into words: at camelCase, snake_case, digits, punctuation."""
+    return [word for word in _WORD_EDGE.split(text) if word]
+
+
+def _words_of(name: str) -> str:
+    return " ".join(split_words(name[:MAX_TEXT_CHARS]))
+
+
+def _details(entry: Entry) -> Iterator[str]:
+    yield " ".join(entry.tags)
+    if isinstance(entry, Model):
+        yield from _model_details(entry)
+    elif isinstance(entry, Tool):
+        yield ", ".join(_parameters(entry.input_schema))
+    elif isinstance(entry, OwnedEntry):
+        yield ", ".join(_arguments(entry.definition.get("arguments")))
+        yield _string(entry.definition.get("mimeType"))
+
+
+# --- tools and prompts ---------------------------------------------------------------------------
+
+
+def _parameters(schema: object) -> list[str]:
+    found: list[str] = []
+    level = [_mapping(schema)]
+    for _ in range(_MAX_DEPTH):
+        properties = [item for parent in level for item in _properties(parent)]
+        room = _MAX_PARAMETERS - len(found)
+        found += [_parameter(name, definition) for name, definition in properties[:room]]
+        level = [_inner(definition) for _, definition in properties[:_MAX_PARAMETERS]]
+    return found
+
+
+def _properties(schema: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    properties = _mapping(schema.get("properties"))
+    return [(str(name), _mapping(definition)) for name, definition in properties.items()]
+
+
+def _inner(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    items = _mapping(definition.get("items"))
+    return items if "properties" in items else definition
+
+
+def _parameter(name: str, definition: Mapping[str, Any]) -> str:
+    values = definition.get("enum")
+    allowed = cast("list[object]", values)[:_MAX_ENUM_VALUES] if isinstance(values, list) else []
+    words = (_words_of(name), _string(definition.get("description")), *map(_scalar, allowed))
+    return " ".join(word for word in words if word)
+
+
+def _arguments(arguments: object) -> Iterator[str]:
+    listed = cast("list[object]", arguments) if isinstance(arguments, list) else []
+    for argument in listed[:_MAX_PARAMETERS]:
+        definition = _mapping(argument)
+        yield _parameter(_string(definition.get("name")), definition)
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+def _model_details(model: Model) -> Iterator[str]:
+    says = model.descriptor
+    yield "model"
+    yield f"family {model.family}" if model.family else ""
+    yield from _modalities(says)
+    yield from _abilities(says)
+    yield f"licence {says.license.value}" if says.license else ""
+    yield "languages " + " ".join(says.languages.value) if says.languages else ""
+    providers = dict.fromkeys(offer.provider for offer in model.offers)
+    yield "served by " + " ".join(providers) if providers else ""
+
+
+def _modalities(says: ModelDescriptor) -> Iterator[str]:
+    taken = " ".join(_value(says.modalities_in) or ())
+    given = " ".join(_value(says.modalities_out) or ())
+    yield f"takes {taken}" if taken else ""
+    yield f"gives {given}" if given else ""
+
+
+def _abilities(says: ModelDescriptor) -> Iterator[str]:
+    yield "open weights" if _value(says.open_weights) else ""
+    yield "tool calling" if _value(says.tool_call) else ""
+    yield "structured output" if _value(says.structured_output) else ""
+    yield "reasoning" if _value(says.reasoning) else ""
+
+
+def _value(field: Known[T] | None) -> T | None:
+    return field.value if field else None
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def _sentences(parts: Iterable[str]) -> str:
+    clean = (_clean(part, MAX_TERMS_CHARS) for part in parts)
+    return ". ".join(part for part in clean if part)
+
+
+def _clean(text: str, limit: int) -> str:
+    return _encodable(_NOT_TEXT.sub(" ", text[:limit])).strip(" .")
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _string(value: object) -> str:
+    return value[:MAX_TERMS_CHARS] if isinstance(value, str) else ""
+
+
+def _scalar(value: object) -> str:
+    return str(value)[:_MAX_VALUE_CHARS] if isinstance(value, str | int | float) else ""
+

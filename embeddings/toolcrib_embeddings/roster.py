@@ -1,0 +1,168 @@
+"""Which entry stands in which row of an index, and which rows a search may look at.
+
+Rows are ordered by id, so that an index depends on what it holds and not on how it came to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolcrib_registry.types import EntryId, EntryKind, ServerName
+
+from .corpus import Document
+
+_KINDS: Final = tuple(EntryKind)
+_NO_SERVER: Final = -1
+_REMEMBERED_SCOPES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a search may find; None is everything."""
+
+    kinds: frozenset[EntryKind] | None = None
+    servers: frozenset[ServerName] | None = None
+
+    @classmethod
+    def of(
+        cls, *, kinds: Collection[EntryKind] | None, servers: Collection[ServerName] | None
+    ) -> Scope:
+        """Build one from any collections."""
+        return cls(
+            None if kinds is None else frozenset(kinds),
+            None if servers is None else frozenset(servers),
+        )
+
+
+EVERYTHING: Final = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How the rows of a changed roster come from the old ones and from the newcomers.
+
+    ``source[row]`` is an old row, or the old size plus a place in ``newcomers``.
+    """
+
+    roster: Roster
+    source: NDArray[np.intp]
+    newcomers: tuple[int, ...]
+    """Which of the upserts got a row: the last one for each id."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """What rows are filtered by, as numbers."""
+
+    kinds: NDArray[np.uint8]
+    servers: NDArray[np.int32]
+    server_names: tuple[ServerName, ...]
+
+    @classmethod
+    def of(
+        cls,
+        kinds: Iterable[EntryKind],
+        servers: Iterable[ServerName | None],
+        *,
+        known: Sequence[ServerName] = (),
+    ) -> _Labels:
+        codes: dict[ServerName | None, int] = {name: code for code, name in enumerate(known)}
+        listed = [_NO_SERVER if s is None else codes.setdefault(s, len(codes)) for s in servers]
+        return cls(
+            np.array([_KINDS.index(kind) for kind in kinds], dtype=np.uint8),
+            np.array(listed, dtype=np.int32),
+            tuple(name for name in codes if name is not None),
+        )
+
+    def followed_by(self, upserts: Sequence[Document]) -> _Labels:
+        new = _Labels.of(
+            [document.kind for document in upserts],
+            [document.server for document in upserts],
+            known=self.server_names,
+        )
+        kinds = np.concatenate((self.kinds, new.kinds))
+        return _Labels(kinds, np.concatenate((self.servers, new.servers)), new.server_names)
+
+    def rows(self, source: NDArray[np.intp]) -> _Labels:
+        return _Labels(self.kinds[source], self.servers[source], self.server_names)
+
+
+class Roster:
+    """An immutable table of rows."""
+
+    def __init__(self, ids: Sequence[EntryId], labels: _Labels) -> None:
+        """Take rows that are sorted by id already; see `empty` and `load`."""
+        self.ids = tuple(ids)
+        self.rows: Mapping[EntryId, int] = dict(zip(self.ids, range(len(self.ids)), strict=True))
+        self._labels = labels
+        self._masks: dict[Scope, NDArray[np.bool_]] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def empty(cls) -> Roster:
+        """Return a roster of no row."""
+        return cls((), _Labels.of((), ()))
+
+    def dump(self) -> dict[str, list[Any]]:
+        """Render it as JSON data."""
+        names = self._labels.server_names
+        return {
+            "ids": list(self.ids),
+            "kinds": [_KINDS[int(code)].value for code in self._labels.kinds],
+            "servers": [None if c == _NO_SERVER else names[c] for c in self._labels.servers],
+        }
+
+    @classmethod
+    def load(cls, data: Mapping[str, list[Any]]) -> Roster:
+        """Read what `dump` gave."""
+        kinds = [EntryKind(kind) for kind in data["kinds"]]
+        return cls(data["ids"], _Labels.of(kinds, data["servers"]))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def after(self, upserts: Sequence[Document], removals: Collection[EntryId]) -> Move:
+        """Tell what becomes of the rows; an id both removed and upserted stays."""
+        last = {document.id: number for number, document in enumerate(upserts)}
+        kept = np.ones(len(self), dtype=np.bool_)
+        kept[[self.rows[id_] for id_ in {*last, *removals} if id_ in self.rows]] = False
+        ids = sorted([*itertools.compress(self.ids, kept), *last])
+        arrived = np.array([bisect_left(ids, id_) for id_ in last], dtype=np.intp)
+        stayed = np.ones(len(ids), dtype=np.bool_)
+        stayed[arrived] = False
+        source = np.empty(len(ids), dtype=np.intp)
+        source[stayed] = np.flatnonzero(kept)
+        source[arrived] = len(self) + np.arange(len(last))
+        newcomers = tuple(last.values())
+        labels = self._labels.followed_by([upserts[number] for number in newcomers]).rows(source)
+        return Move(Roster(ids, labels), source, newcomers)
+
+    def mask(self, scope: Scope) -> NDArray[np.bool_] | None:
+        """Which rows are in scope; None when all are. Read-only; remembered."""
+        if scope == EVERYTHING:
+            return None
+        with self._lock:
+            if scope not in self._masks:
+                if len(self._masks) >= _REMEMBERED_SCOPES:
+                    self._masks.clear()
+                self._masks[scope] = self._compute_mask(scope)
+            return self._masks[scope]
+
+    def _compute_mask(self, scope: Scope) -> NDArray[np.bool_]:
+        mask = np.ones(len(self), dtype=np.bool_)
+        if scope.kinds is not None:
+            mask &= np.isin(self._labels.kinds, [_KINDS.index(kind) for kind in scope.kinds])
+        if scope.servers is not None:
+            names = self._labels.server_names
+            mask &= np.isin(
+                self._labels.servers, [c for c, name in enumerate(names) if name in scope.servers]
+            )
+        return mask

@@ -1,0 +1,1 @@
+"""One file per schema version. Each is frozen once released."""

@@ -1,0 +1,140 @@
+"""What a sync found different at one server, brought to the entries it owns, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlmodel import Session, col, delete, insert, select, update
+
+from toolcrib_registry.errors import AlreadyExists, InvalidInput
+from toolcrib_registry.tables import EntryRow
+from toolcrib_registry.types import (
+    Change,
+    ChangeAction,
+    EntryChanges,
+    EntryId,
+    OwnedEntry,
+    ServerHealth,
+    ServerName,
+    hash_content,
+)
+
+from . import servers
+from .entries import chunks
+from .log import ChangeLog, differing_fields
+from .rows import columns, entry_row
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What decides about an upsert: whose the name is, and what it said last."""
+
+    server: str | None
+    content_hash: str
+
+
+def apply(
+    session: Session, changes: EntryChanges, *, actor: str, health: ServerHealth | None
+) -> tuple[Change, ...]:
+    """Remove, add and update a server's entries, each with a change, and set its health.
+
+    Raises:
+        NotFound: no such server.
+        AlreadyExists: a name belongs to another server, or comes twice.
+        InvalidInput: an entry says it belongs to another server.
+    """
+    log = ChangeLog(session, actor=actor)
+    servers.get(session, changes.server)
+    upserts = _checked(changes)
+    stored = _stored(session, list(upserts))
+    for id_, known in stored.items():
+        if known.server != changes.server:
+            raise AlreadyExists(upserts[id_].kind.value, upserts[id_].name)
+    _remove(session, [id_ for id_ in changes.removals if id_ not in upserts], changes.server, log)
+    _add(session, [entry for id_, entry in upserts.items() if id_ not in stored], log)
+    _update(session, [e for id_, e in upserts.items() if _differs(e, stored.get(id_))], log)
+    if health is not None:
+        servers.set_health(session, changes.server, health)
+    return log.close()
+
+
+def _checked(changes: EntryChanges) -> dict[EntryId, OwnedEntry]:
+    upserts: dict[EntryId, OwnedEntry] = {}
+    for entry in changes.upserts:
+        if entry.server != changes.server:
+            raise InvalidInput(
+                f"{entry.id} belongs to server {entry.server!r}, not to {changes.server!r}."
+            )
+        if entry.id in upserts:
+            raise AlreadyExists(entry.kind.value, entry.name)
+        upserts[entry.id] = entry if entry.content_hash else _hashed(entry)
+    return upserts
+
+
+def _hashed(entry: OwnedEntry) -> OwnedEntry:
+    return replace(entry, content_hash=hash_content(entry.definition))
+
+
+def _stored(session: Session, ids: Sequence[EntryId]) -> dict[EntryId, _Stored]:
+    found: dict[EntryId, _Stored] = {}
+    for chunk in chunks(ids):
+        query = select(EntryRow.id, EntryRow.server, EntryRow.content_hash)
+        for id_, server, content_hash in session.exec(query.where(col(EntryRow.id).in_(chunk))):
+            found[EntryId(id_)] = _Stored(server, content_hash)
+    return found
+
+
+def _differs(entry: OwnedEntry, stored: _Stored | None) -> bool:
+    return stored is not None and stored.content_hash != entry.content_hash
+
+
+def _remove(session: Session, ids: Sequence[EntryId], server: ServerName, log: ChangeLog) -> None:
+    for row in _rows(session, sorted(set(ids))):
+        if row.server == server:
+            log.note(ChangeAction.REMOVED, row.id, server=server, before=row.definition)
+    for chunk in chunks(ids):
+        mine = (col(EntryRow.id).in_(chunk), col(EntryRow.server) == server)
+        session.exec(delete(EntryRow).where(*mine))
+
+
+def _add(session: Session, entries: Iterable[OwnedEntry], log: ChangeLog) -> None:
+    rows: list[EntryRow] = []
+    for entry in entries:
+        change = log.note(ChangeAction.ADDED, entry.id, server=entry.server, after=entry.definition)
+        at = {"added_at": log.at, "updated_at": log.at}
+        rows.append(entry_row(replace(entry, revision=change.revision, **at)))
+    if rows:
+        session.exec(insert(EntryRow), params=[columns(row) for row in rows])
+
+
+def _update(session: Session, entries: Sequence[OwnedEntry], log: ChangeLog) -> None:
+    current = {row.id: row for row in _rows(session, [entry.id for entry in entries])}
+    rows: list[EntryRow] = []
+    for entry in entries:
+        kept = current[entry.id]
+        before = kept.definition or {}
+        change = log.note(
+            ChangeAction.UPDATED,
+            entry.id,
+            server=entry.server,
+            fields=differing_fields(before, entry.definition),
+            before=before,
+            after=entry.definition,
+        )
+        updated = replace(
+            entry,
+            enabled=kept.enabled,
+            tags=tuple(kept.tags),
+            revision=change.revision,
+            added_at=kept.added_at,
+            updated_at=log.at,
+        )
+        rows.append(entry_row(updated))
+    if rows:
+        session.exec(update(EntryRow), params=[columns(row) for row in rows])
+
+
+def _rows(session: Session, ids: Sequence[EntryId]) -> Iterable[EntryRow]:
+    for chunk in chunks(ids):
+        yield from session.exec(select(EntryRow).where(col(EntryRow.id).in_(chunk))).all()

@@ -1,0 +1,333 @@
+"""Rows in, domain types out, and back: total, and without loss in either direction.
+
+Knows the shape of both sides and nothing of sessions or queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import date
+from typing import Any, TypeGuard, cast
+
+from sqlmodel import SQLModel
+
+from toolcrib_registry.tables import (
+    CallRow,
+    ChangeRow,
+    EntryRow,
+    OfferRow,
+    ServerRow,
+    UnreadableValueError,
+)
+from toolcrib_registry.types import (
+    CallRecord,
+    CatalogTransport,
+    Change,
+    ChangeAction,
+    Entry,
+    EntryId,
+    EntryKind,
+    HttpTransport,
+    Known,
+    Model,
+    ModelDescriptor,
+    Offer,
+    OwnedEntry,
+    Prompt,
+    Quarantined,
+    Resource,
+    Revision,
+    Server,
+    ServerHealth,
+    ServerName,
+    ServerStatus,
+    SseTransport,
+    StdioTransport,
+    Tool,
+    Transport,
+)
+
+_OWNED: dict[EntryKind, type[OwnedEntry]] = {
+    EntryKind.TOOL: Tool,
+    EntryKind.PROMPT: Prompt,
+    EntryKind.RESOURCE: Resource,
+}
+_OFFER_COLUMNS = frozenset({"provider", "remote_model", "endpoint", "api_key"})
+
+
+def columns(row: SQLModel) -> dict[str, Any]:
+    """Give a row's columns by name, as a bulk statement takes them."""
+    return {name: value for name, value in vars(row).items() if not name.startswith("_")}
+
+
+# --- servers -----------------------------------------------------------------------------------
+
+
+def server_row(server: Server) -> ServerRow:
+    """Lay a server down as a row."""
+    return ServerRow(
+        name=server.name,
+        enabled=server.enabled,
+        origin=server.origin,
+        start_timeout_s=server.start_timeout_s,
+        call_timeout_s=server.call_timeout_s,
+        added_at=server.added_at,
+        tags=list(server.tags),
+        transport=dump_transport(server.transport),
+        **health_columns(server.health),
+    )
+
+
+def server_from(row: ServerRow) -> Server:
+    """Read a server off its row."""
+    return Server(
+        name=ServerName(row.name),
+        transport=_load_transport(row.transport),
+        enabled=row.enabled,
+        tags=tuple(row.tags),
+        origin=row.origin,
+        start_timeout_s=row.start_timeout_s,
+        call_timeout_s=row.call_timeout_s,
+        health=_health_from(row),
+        added_at=row.added_at,
+    )
+
+
+def health_columns(health: ServerHealth) -> dict[str, Any]:
+    """Give the columns of `ServerRow` that hold its health."""
+    return {
+        "status": health.status.value,
+        "attempted_at": health.attempted_at,
+        "synced_at": health.synced_at,
+        "error": health.error,
+        "protocol_version": health.protocol_version,
+        "reported_name": health.reported_name,
+        "reported_version": health.reported_version,
+        "instructions": health.instructions,
+        "quarantined": [
+            {"kind": item.kind.value, "name": item.name, "reason": item.reason}
+            for item in health.quarantined
+        ],
+    }
+
+
+def _health_from(row: ServerRow) -> ServerHealth:
+    return ServerHealth(
+        status=ServerStatus(row.status),
+        attempted_at=row.attempted_at,
+        synced_at=row.synced_at,
+        error=row.error,
+        protocol_version=row.protocol_version,
+        reported_name=row.reported_name,
+        reported_version=row.reported_version,
+        instructions=row.instructions,
+        quarantined=tuple(
+            Quarantined(EntryKind(item["kind"]), item["name"], item["reason"])
+            for item in row.quarantined
+        ),
+    )
+
+
+def dump_transport(transport: Transport) -> dict[str, Any]:
+    """Write a transport as JSON, its kind under ``type``."""
+    match transport:
+        case StdioTransport(command=command, args=args, env=env, cwd=cwd):
+            body = {"command": command, "args": list(args), "env": dict(env), "cwd": cwd}
+            return {"type": "stdio", **body}
+        case HttpTransport(url=url, headers=headers):
+            return {"type": "http", "url": url, "headers": dict(headers)}
+        case SseTransport(url=url, headers=headers):
+            return {"type": "sse", "url": url, "headers": dict(headers)}
+        case CatalogTransport(source=source):
+            return {"type": "catalog", "source": source}
+
+
+def _load_transport(body: Mapping[str, Any]) -> Transport:
+    match body["type"]:
+        case "stdio":
+            args = tuple(body["args"])
+            return StdioTransport(body["command"], args, body["env"], body["cwd"])
+        case "http":
+            return HttpTransport(body["url"], body["headers"])
+        case "sse":
+            return SseTransport(body["url"], body["headers"])
+        case "catalog":
+            return CatalogTransport(body["source"])
+        case other:
+            raise UnreadableValueError(f"a server has an unknown transport {other!r}")
+
+
+# --- entries -----------------------------------------------------------------------------------
+
+
+def entry_row(entry: Entry) -> EntryRow:
+    """Lay an entry down as a row; a model's offers are rows of their own, see `offer_rows`."""
+    owned = entry if isinstance(entry, OwnedEntry) else None
+    model = entry if isinstance(entry, Model) else None
+    return EntryRow(
+        id=entry.id,
+        kind=entry.kind.value,
+        name=entry.name,
+        server=owned.server if owned else None,
+        enabled=entry.enabled,
+        content_hash=entry.content_hash,
+        revision=entry.revision,
+        added_at=entry.added_at,
+        updated_at=entry.updated_at,
+        local_name=owned.local_name if owned else None,
+        source_id=entry.source_id,
+        family=model.family if model else None,
+        title=entry.title,
+        tags=list(entry.tags),
+        description=entry.description,
+        definition=dict(owned.definition) if owned else None,
+        descriptor=dump_known(model.descriptor) if model else None,
+    )
+
+
+def entry_from(row: EntryRow, offers: Sequence[OfferRow] = ()) -> Entry:
+    """Read an entry off its row, and a model's offers off theirs."""
+    kind = EntryKind(row.kind)
+    common: dict[str, Any] = {
+        "name": row.name,
+        "title": row.title,
+        "description": row.description,
+        "tags": tuple(row.tags),
+        "enabled": row.enabled,
+        "content_hash": row.content_hash,
+        "source_id": row.source_id,
+        "revision": Revision(row.revision),
+        "added_at": row.added_at,
+        "updated_at": row.updated_at,
+    }
+    if kind is EntryKind.MODEL:
+        descriptor = ModelDescriptor(**_load_known(row.descriptor or {}))
+        terms = tuple(_offer_from(offer) for offer in sorted(offers, key=lambda o: o.position))
+        return Model(**common, family=row.family, descriptor=descriptor, offers=terms)
+    if row.server is None or row.local_name is None or row.definition is None:
+        raise UnreadableValueError(f"the entry {row.id!r} has no owner")
+    server = ServerName(row.server)
+    return _OWNED[kind](
+        **common, server=server, local_name=row.local_name, definition=row.definition
+    )
+
+
+def offer_rows(model: Model) -> list[OfferRow]:
+    """Lay a model's offers down as rows, in order."""
+    return [
+        OfferRow(
+            entry_id=model.id,
+            position=position,
+            provider=offer.provider,
+            remote_model=offer.remote_model,
+            endpoint=offer.endpoint,
+            api_key=offer.api_key,
+            terms=dump_known(offer),
+        )
+        for position, offer in enumerate(model.offers)
+    ]
+
+
+def _offer_from(row: OfferRow) -> Offer:
+    return Offer(
+        provider=row.provider,
+        remote_model=row.remote_model,
+        endpoint=row.endpoint,
+        api_key=row.api_key,
+        **_load_known(row.terms),
+    )
+
+
+def dump_known(record: ModelDescriptor | Offer) -> dict[str, Any]:
+    """Write the known fields of a descriptor or an offer as JSON; unknown ones are left out."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: _dump_field(item) for name, item in values.items() if _is_known(item)}
+
+
+def _is_known(item: Any) -> TypeGuard[Known[Any]]:
+    return isinstance(item, Known)
+
+
+def _dump_field(item: Known[Any]) -> dict[str, Any]:
+    value = list(item.value) if isinstance(item.value, tuple) else item.value
+    return {"value": value, "source": item.source, "as_of": item.as_of.isoformat()}
+
+
+def _load_known(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _load_field(item) for name, item in body.items()}
+
+
+def _load_field(item: Mapping[str, Any]) -> Known[Any]:
+    value = item["value"]
+    if isinstance(value, list):  # JSON has no tuples, and a descriptor no lists
+        value = tuple(cast("list[str]", value))
+    return Known(value, item["source"], date.fromisoformat(item["as_of"]))
+
+
+def dump_offer(offer: Offer) -> dict[str, Any]:
+    """Write an offer as JSON, as the change log shows it."""
+    return {name: getattr(offer, name) for name in sorted(_OFFER_COLUMNS)} | dump_known(offer)
+
+
+# --- changes and calls -------------------------------------------------------------------------
+
+
+def change_row(change: Change) -> ChangeRow:
+    """Lay a change down as a row."""
+    return ChangeRow(
+        revision=change.revision,
+        at=change.at,
+        actor=change.actor,
+        action=change.action.value,
+        subject=change.subject,
+        server=change.server,
+        fields=list(change.fields),
+        before=None if change.before is None else dict(change.before),
+        after=None if change.after is None else dict(change.after),
+    )
+
+
+def change_from(row: ChangeRow) -> Change:
+    """Read a change off its row."""
+    return Change(
+        revision=Revision(row.revision),
+        at=row.at,
+        actor=row.actor,
+        action=ChangeAction(row.action),
+        subject=row.subject,
+        server=None if row.server is None else ServerName(row.server),
+        fields=tuple(row.fields),
+        before=row.before,
+        after=row.after,
+    )
+
+
+def call_row(record: CallRecord) -> CallRow:
+    """Lay an audit record down as a row."""
+    return CallRow(
+        id=record.id,
+        at=record.at,
+        subject=record.subject,
+        server=record.server,
+        face=record.face,
+        principal=record.principal,
+        outcome=record.outcome,
+        duration_ms=record.duration_ms,
+        argument_shape=dict(record.argument_shape),
+    )
+
+
+def call_from(row: CallRow) -> CallRecord:
+    """Read an audit record off its row."""
+    return CallRecord(
+        id=row.id,
+        at=row.at,
+        subject=EntryId(row.subject),
+        server=None if row.server is None else ServerName(row.server),
+        face=row.face,
+        principal=row.principal,
+        outcome=row.outcome,
+        duration_ms=row.duration_ms,
+        argument_shape=row.argument_shape,
+    )

@@ -1,0 +1,143 @@
+"""Registered servers: their settings, which the change log follows, and their health, which not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlmodel import Session, col, delete, insert, select, update
+
+from toolcrib_registry.errors import AlreadyExists, NotFound
+from toolcrib_registry.tables import EntryRow, ServerRow
+from toolcrib_registry.types import (
+    Change,
+    ChangeAction,
+    Page,
+    Server,
+    ServerHealth,
+    ServerName,
+)
+
+from .log import ChangeLog, differing_fields, switched
+from .names import near
+from .rows import columns, dump_transport, health_columns, server_from, server_row
+
+_NEAR = 5
+_SECRET_MAPS = ("env", "headers")
+
+
+def find(session: Session, name: ServerName) -> Server | None:
+    """Find a server by name."""
+    row = session.exec(select(ServerRow).where(ServerRow.name == name)).first()
+    return None if row is None else server_from(row)
+
+
+def get(session: Session, name: ServerName) -> Server:
+    """Get a server by name.
+
+    Raises:
+        NotFound: with near names.
+    """
+    server = find(session, name)
+    if server is None:
+        names = session.exec(select(ServerRow.name)).all()
+        raise NotFound("server", name, near=near(name, names, limit=_NEAR))
+    return server
+
+
+def list_page(session: Session, *, cursor: str | None, limit: int) -> Page[Server]:
+    """List servers by name; a cursor is the last name seen."""
+    query = select(ServerRow).order_by(col(ServerRow.name)).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(ServerRow.name > cursor)
+    found = [server_from(row) for row in session.exec(query)]
+    more = len(found) > limit
+    return Page(tuple(found[:limit]), found[limit - 1].name if more else None)
+
+
+def add(session: Session, server: Server, *, actor: str) -> Server:
+    """Register a server, with a change."""
+    log = ChangeLog(session, actor=actor)
+    if find(session, server.name) is not None:
+        raise AlreadyExists("server", server.name)
+    added = replace(server, added_at=server.added_at or log.at)
+    session.exec(insert(ServerRow), params=[columns(server_row(added))])
+    log.note(
+        ChangeAction.ADDED, _subject(added.name), server=added.name, after=_shown(_settings(added))
+    )
+    log.close()
+    return added
+
+
+def change(session: Session, server: Server, *, actor: str) -> Server:
+    """Replace a server's settings, with a change if any differs."""
+    log = ChangeLog(session, actor=actor)
+    current = get(session, server.name)
+    changed = replace(server, health=current.health, added_at=current.added_at)
+    before, after = _settings(current), _settings(changed)
+    fields = differing_fields(before, after)
+    if not fields:
+        return current
+    values = columns(server_row(changed))
+    session.exec(update(ServerRow).where(col(ServerRow.name) == server.name).values(**values))
+    only_switched = fields == ("enabled",)
+    log.note(
+        switched(enabled=changed.enabled) if only_switched else ChangeAction.UPDATED,
+        _subject(changed.name),
+        server=changed.name,
+        fields=() if only_switched else fields,
+        before=_shown(before),
+        after=_shown(after),
+    )
+    log.close()
+    return changed
+
+
+def remove(session: Session, name: ServerName, *, actor: str) -> tuple[Change, ...]:
+    """Remove a server and all it owns, each with a change, the server's own last."""
+    log = ChangeLog(session, actor=actor)
+    server = get(session, name)
+    owned = select(EntryRow).where(EntryRow.server == name).order_by(col(EntryRow.id))
+    for row in session.exec(owned):
+        log.note(ChangeAction.REMOVED, row.id, server=name, before=row.definition)
+    session.exec(delete(EntryRow).where(col(EntryRow.server) == name))
+    session.exec(delete(ServerRow).where(col(ServerRow.name) == name))
+    log.note(ChangeAction.REMOVED, _subject(name), server=name, before=_shown(_settings(server)))
+    return log.close()
+
+
+def set_health(session: Session, name: ServerName, health: ServerHealth) -> None:
+    """Replace what is known of a server's health, without a change.
+
+    Raises:
+        NotFound: no such server.
+    """
+    values = health_columns(health)
+    done = session.exec(update(ServerRow).where(col(ServerRow.name) == name).values(**values))
+    if done.rowcount == 0:
+        get(session, name)
+
+
+def _subject(name: ServerName) -> str:
+    return f"server:{name}"
+
+
+def _settings(server: Server) -> dict[str, Any]:
+    """Give all that a person set, flat, values of ``env`` and ``headers`` included."""
+    transport = dump_transport(server.transport)
+    return {
+        "transport": transport.pop("type"),
+        **transport,
+        "enabled": server.enabled,
+        "tags": list(server.tags),
+        "origin": server.origin,
+        "start_timeout_s": server.start_timeout_s,
+        "call_timeout_s": server.call_timeout_s,
+    }
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give settings as the change log keeps them: of ``env`` and ``headers``, only the keys."""
+    hidden = {key: sorted(settings[key]) for key in _SECRET_MAPS if key in settings}
+    return {**settings, **hidden}

@@ -1,0 +1,294 @@
+"""The store's face: each method is one unit of work, committed whole or not at all.
+
+Knows which noun does what; the work itself is in the modules beside it. No row leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlmodel import func, select
+
+from toolcrib_registry.errors import InvalidInput
+from toolcrib_registry.tables import EntryRow, ServerRow
+from toolcrib_registry.types import (
+    CallRecord,
+    Change,
+    Counts,
+    Entry,
+    EntryChanges,
+    EntryId,
+    EntryKind,
+    Model,
+    Page,
+    Revision,
+    Server,
+    ServerHealth,
+    ServerName,
+)
+
+from . import calls, catalogue, embeddings, entries, log, reconcile, servers
+from .database import Database
+
+_MAX_LIMIT = 1_000_000
+
+
+class Store:
+    """The registry's database. Safe to share between threads; every method blocks.
+
+    Any method raises a `StoreError` when the database fails, and has then changed nothing; a
+    listing raises `InvalidInput` for a limit that makes no sense. The schema must be current: open
+    a store through `toolcrib_migrations.open_store`.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
+        self._database = Database(url, busy_timeout_s=busy_timeout_s)
+
+    def close(self) -> None:
+        """Close the connections. A store that is used again opens new ones."""
+        self._database.close()
+
+    def head(self) -> Revision:
+        """Give the revision of the last committed change."""
+        with self._database.reading() as session:
+            return log.head(session)
+
+    def counts(self) -> Counts:
+        """Count what the registry holds, all at one revision."""
+        by_kind = select(EntryRow.kind, func.count()).group_by(EntryRow.kind)
+        with self._database.reading() as session:
+            return Counts(
+                servers=session.exec(select(func.count()).select_from(ServerRow)).one(),
+                entries={EntryKind(kind): count for kind, count in session.exec(by_kind)},
+                embeddings=embeddings.count(session),
+                head=log.head(session),
+            )
+
+    # --- servers ---------------------------------------------------------------------------
+
+    def add_server(self, server: Server, *, actor: str) -> Server:
+        """Register a server and give it back as stored.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        with self._database.writing() as session:
+            return servers.add(session, server, actor=actor)
+
+    def update_server(self, server: Server, *, actor: str) -> Server:
+        """Replace the settings of the server of that name; its health and age stay.
+
+        Nothing is written when nothing differs.
+
+        Raises:
+            NotFound: no such server; near names are offered.
+        """
+        with self._database.writing() as session:
+            return servers.change(session, server, actor=actor)
+
+    def remove_server(self, name: ServerName, *, actor: str) -> tuple[Change, ...]:
+        """Remove a server with all it owns; its own change is the last.
+
+        Raises:
+            NotFound: no such server; near names are offered.
+        """
+        with self._database.writing() as session:
+            return servers.remove(session, name, actor=actor)
+
+    def get_server(self, name: ServerName) -> Server:
+        """Get a server.
+
+        Raises:
+            NotFound: no such server; near names are offered.
+        """
+        with self._database.reading() as session:
+            return servers.get(session, name)
+
+    def find_server(self, name: ServerName) -> Server | None:
+        """Find a server."""
+        with self._database.reading() as session:
+            return servers.find(session, name)
+
+    def list_servers(self, *, cursor: str | None = None, limit: int = 1000) -> Page[Server]:
+        """List servers by name."""
+        with self._database.reading() as session:
+            return servers.list_page(session, cursor=cursor, limit=_checked(limit))
+
+    def set_health(self, name: ServerName, health: ServerHealth) -> None:
+        """Replace what is known of a server's health. Takes no revision.
+
+        Raises:
+            NotFound: no such server; near names are offered.
+        """
+        with self._database.writing() as session:
+            servers.set_health(session, name, health)
+
+    # --- entries ---------------------------------------------------------------------------
+
+    def get_entry(self, kind: EntryKind, name: str) -> Entry:
+        """Get an entry.
+
+        Raises:
+            NotFound: no such entry; near names are offered.
+        """
+        with self._database.reading() as session:
+            return entries.get(session, kind, name)
+
+    def find_entry(self, kind: EntryKind, name: str) -> Entry | None:
+        """Find an entry."""
+        with self._database.reading() as session:
+            return entries.find(session, kind, name)
+
+    def get_entries(self, ids: Sequence[EntryId], *, live: bool = False) -> dict[EntryId, Entry]:
+        """Get any number of entries, in the order asked; absent ones are left out.
+
+        With ``live``, so are those that are disabled or whose server is.
+        """
+        with self._database.reading() as session:
+            return entries.find_many(session, ids, live=live)
+
+    def list_entries(
+        self,
+        *,
+        kind: EntryKind | None = None,
+        server: ServerName | None = None,
+        live: bool = False,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page[Entry]:
+        """List entries by kind, then name.
+
+        ``text`` is a part of the name, title or description, in any letter case.
+
+        Raises:
+            InvalidInput: the cursor is not one of this listing.
+        """
+        with self._database.reading() as session:
+            return entries.list_page(
+                session,
+                kind=kind,
+                server=server,
+                live=live,
+                text=text,
+                cursor=cursor,
+                limit=_checked(limit),
+            )
+
+    def near_names(self, kind: EntryKind, name: str, *, limit: int = 5) -> tuple[str, ...]:
+        """Pick the names nearest to one that may not exist, the nearest first."""
+        with self._database.reading() as session:
+            return entries.near_names(session, kind, name, limit=limit)
+
+    def entry_hashes(self, server: ServerName) -> dict[EntryId, str]:
+        """Give the content hash of each entry of a server. Cheap: some 50 ms for 20,000."""
+        with self._database.reading() as session:
+            return entries.hashes(session, server)
+
+    def apply(
+        self, changes: EntryChanges, *, actor: str, health: ServerHealth | None = None
+    ) -> tuple[Change, ...]:
+        """Bring what a sync found to a server's entries, and its health, in one transaction.
+
+        An updated entry keeps whether it is enabled, its tags and its age. An upsert whose content
+        hash is stored already writes nothing; an empty hash is filled in. An id in both parts is
+        an upsert; removals of what the server does not own are ignored.
+
+        Raises:
+            NotFound: no such server.
+            AlreadyExists: a name belongs to another server, or comes twice; nothing is changed.
+            InvalidInput: an entry names another server as its owner.
+        """
+        with self._database.writing() as session:
+            return reconcile.apply(session, changes, actor=actor, health=health)
+
+    def set_entry_enabled(
+        self, kind: EntryKind, name: str, *, enabled: bool, actor: str
+    ) -> Change | None:
+        """Switch an entry on or off; None when it is so already.
+
+        Raises:
+            NotFound: no such entry; near names are offered.
+        """
+        with self._database.writing() as session:
+            return entries.set_enabled(session, kind, name, enabled=enabled, actor=actor)
+
+    # --- models ----------------------------------------------------------------------------
+
+    def add_model(self, model: Model, *, actor: str) -> Model:
+        """Add a model and give it back as stored.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        with self._database.writing() as session:
+            return catalogue.add(session, model, actor=actor)
+
+    def put_model(self, model: Model, *, actor: str) -> Change | None:
+        """Add a model, or replace the one of that name; None when nothing differs.
+
+        A replaced model keeps its age and whether it is enabled: see `set_entry_enabled`.
+        """
+        return next(iter(self.put_models([model], actor=actor)), None)
+
+    def put_models(self, models: Sequence[Model], *, actor: str) -> tuple[Change, ...]:
+        """Add or replace many models in one transaction."""
+        with self._database.writing() as session:
+            return catalogue.put(session, models, actor=actor)
+
+    def remove_model(self, name: str, *, actor: str) -> Change:
+        """Remove a model with its offers.
+
+        Raises:
+            NotFound: no such model; near names are offered.
+        """
+        with self._database.writing() as session:
+            return catalogue.remove(session, name, actor=actor)
+
+    # --- the change log --------------------------------------------------------------------
+
+    def list_changes(
+        self,
+        *,
+        since: Revision = Revision(0),
+        limit: int = 1000,
+        server: ServerName | None = None,
+    ) -> tuple[Change, ...]:
+        """List the changes after revision ``since``, oldest first."""
+        with self._database.reading() as session:
+            return log.list_changes(session, since=since, limit=_checked(limit), server=server)
+
+    # --- the embedding cache ---------------------------------------------------------------
+
+    def get_embeddings(self, encoder_id: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Get the vectors of texts by hash, little-endian float32; absent ones are left out."""
+        with self._database.reading() as session:
+            return embeddings.find_many(session, encoder_id, hashes)
+
+    def put_embeddings(self, encoder_id: str, vectors: Mapping[str, bytes]) -> None:
+        """Store the vectors of texts by hash."""
+        with self._database.writing() as session:
+            embeddings.put(session, encoder_id, vectors)
+
+    def prune_embeddings(self, encoder_id: str, keep: Collection[str]) -> int:
+        """Drop the vectors of other encoders and of texts not in ``keep``; say how many."""
+        with self._database.writing() as session:
+            return embeddings.prune(session, encoder_id, keep)
+
+    # --- the audit -------------------------------------------------------------------------
+
+    def record_calls(self, records: Sequence[CallRecord]) -> None:
+        """Add audit records."""
+        with self._database.writing() as session:
+            calls.record(session, records)
+
+    def list_calls(self, *, limit: int = 100) -> tuple[CallRecord, ...]:
+        """List the latest audit records, newest first."""
+        with self._database.reading() as session:
+            return calls.list_latest(session, limit=_checked(limit))
+
+
+def _checked(limit: int) -> int:
+    if not 1 <= limit <= _MAX_LIMIT:
+        raise InvalidInput(f"A limit of {limit} is not possible: give 1 to {_MAX_LIMIT}.")
+    return limit

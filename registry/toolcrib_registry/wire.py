@@ -1,0 +1,806 @@
+"""The REST contract: what goes over the wire, shared by server and client.
+
+Knows pydantic and the domain's closed sets, no domain object: the mapping stands in the REST face.
+Names are camelCase on the wire; input takes either spelling and refuses unknown fields.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from .errors import InvalidInput
+from .types import ChangeAction, EntryKind, ServerStatus
+
+T = TypeVar("T")
+
+MAX_JSON_DEPTH = 64
+_MAX_NUMBER = 2**53
+_REFERENCE = r"^\$\{[A-Za-z_][A-Za-z0-9_.:/-]*\}$"
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def _clean(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "must not contain a NUL character")
+    return text
+
+
+def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what JSON cannot carry on: NaN, lone surrogates, NUL, nesting without end."""
+    pending: list[tuple[object, int]] = [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        if depth > MAX_JSON_DEPTH:
+            raise PydanticCustomError(
+                "too_deep", "nests deeper than {limit} levels", {"limit": MAX_JSON_DEPTH}
+            )
+        if isinstance(item, dict):
+            members = cast("dict[str, object]", item)
+            pending += [(part, depth + 1) for pair in members.items() for part in pair]
+        elif isinstance(item, list):
+            pending += [(part, depth + 1) for part in cast("list[object]", item)]
+        else:
+            _check_scalar(item)
+    return value
+
+
+def _check_scalar(item: object) -> None:
+    if isinstance(item, str):
+        _clean(item)
+        if not item.isascii() and any("\ud800" <= char <= "\udfff" for char in item):
+            raise PydanticCustomError("surrogate", "contains half a character (a lone surrogate)")
+    elif isinstance(item, float) and not math.isfinite(item):
+        raise PydanticCustomError("not_finite", "contains a number that is not finite")
+
+
+Text = Annotated[str, AfterValidator(_clean)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_clean)]
+ServerNameText = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+]
+JsonDict = Annotated[dict[str, Any], AfterValidator(_plain_json)]
+Tags = Annotated[list[Name], Field(max_length=64)]
+Price = Annotated[float, Field(ge=0, le=_MAX_NUMBER, allow_inf_nan=False, strict=True)]
+Tokens = Annotated[int, Field(ge=1, le=_MAX_NUMBER, strict=True)]
+Billions = Annotated[float, Field(gt=0, le=_MAX_NUMBER, allow_inf_nan=False, strict=True)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Words = Annotated[list[Name], Field(max_length=256)]
+
+
+class WireOut(BaseModel):
+    """What is answered. A client takes fields it does not know, from a later server."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        frozen=True,
+        extra="ignore",
+    )
+
+
+class WireIn(BaseModel):
+    """What is asked. Unknown fields are refused: a misspelt limit must not pass for none."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+    )
+
+    @classmethod
+    def parse(cls, given: object) -> Self:
+        """Check input, decoded from JSON or built by hand.
+
+        Raises:
+            InvalidInput: It does not fit; the sentence names each field and what is wrong.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False, include_context=False)
+            said = [f"{'.'.join(map(str, f['loc'])) or 'the whole'}: {f['msg']}" for f in found]
+            raise InvalidInput("; ".join(said)) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_fields(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        given = cast("Mapping[object, object]", value)
+        known = {f.alias or name for name, f in cls.model_fields.items()}
+        fields = [str(key) for key in given]
+        unknown = [f for f in fields if f not in known and f not in cls.model_fields]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], sorted(known), n=1)
+            raise PydanticCustomError(
+                "unknown_field",
+                "has no field {field}{hint}; known fields: {known}",
+                {
+                    "field": repr(unknown[0][:80]),
+                    "hint": f" (did you mean {near[0]!r}?)" if near else "",
+                    "known": ", ".join(sorted(known)),
+                },
+            )
+        return given
+
+
+# --- facts -------------------------------------------------------------------------------------
+
+
+class FactIn(WireIn, Generic[T]):
+    """A field with who said so and when. A plain value may stand for it: source "api", today."""
+
+    value: T
+    source: Name = "api"
+    as_of: date | None = None
+
+
+class FactOut(WireOut, Generic[T]):
+    """A field that is known. An unknown field is null."""
+
+    value: T
+    source: str
+    as_of: date
+
+
+# --- servers -----------------------------------------------------------------------------------
+
+
+class StdioIn(WireIn):
+    """A server run as a child process. An environment value may be a ``${…}`` reference."""
+
+    type: Literal["stdio"]
+    command: Annotated[Text, Field(min_length=1, max_length=4096)]
+    args: Annotated[list[Text], Field(max_length=1024)] = []
+    env: dict[Name, Text] = {}
+    cwd: Text | None = None
+
+
+class HttpIn(WireIn):
+    """A server reached over Streamable HTTP (``http``) or the superseded HTTP+SSE (``sse``)."""
+
+    type: Literal["http", "sse"]
+    url: Annotated[Text, StringConstraints(max_length=4096, pattern=r"^https?://[^\s/]+")]
+    headers: dict[Name, Text] = {}
+
+    @field_validator("headers")
+    @classmethod
+    def _one_line(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if any(char in part for part in (name, value) for char in "\r\n"):
+                raise PydanticCustomError("header", "a header must not contain a line break")
+        return headers
+
+
+class CatalogIn(WireIn):
+    """No live server: its tools are given by hand or imported. They are found, not called."""
+
+    type: Literal["catalog"]
+    source: Name = "api"
+
+
+TransportIn = Annotated[StdioIn | HttpIn | CatalogIn, Field(discriminator="type")]
+
+
+class ServerIn(WireIn):
+    """A server to register, or to put in the place of one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "issues",
+                    "transport": {
+                        "type": "http",
+                        "url": "https://mcp.example.com/mcp",
+                        "headers": {"Authorization": "Bearer ${ISSUES_TOKEN}"},
+                    },
+                    "tags": ["work"],
+                }
+            ]
+        }
+    )
+
+    name: ServerNameText
+    transport: TransportIn
+    enabled: StrictBool = True
+    tags: Tags = []
+    start_timeout_s: Seconds = 60.0
+    call_timeout_s: Seconds = 60.0
+
+
+class ServerPatch(WireIn):
+    """What to change of a server; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tags": ["work", "beta"]}]})
+
+    transport: TransportIn | None = None
+    enabled: StrictBool | None = None
+    tags: Tags | None = None
+    start_timeout_s: Seconds | None = None
+    call_timeout_s: Seconds | None = None
+
+
+class TransportOut(WireOut):
+    """How a server is reached. Values of ``env`` and ``headers`` are masked; references show."""
+
+    type: Literal["stdio", "http", "sse", "catalog"]
+    command: str | None = None
+    args: list[str] | None = None
+    env: dict[str, str] | None = None
+    cwd: str | None = None
+    url: str | None = None
+    headers: dict[str, str] | None = None
+    source: str | None = None
+
+
+class QuarantinedOut(WireOut):
+    """One listed object that was set aside, and why."""
+
+    kind: EntryKind
+    name: str
+    reason: str
+
+
+class HealthOfServerOut(WireOut):
+    """What the last attempt to reach a server showed."""
+
+    status: ServerStatus
+    attempted_at: datetime | None = None
+    synced_at: datetime | None = None
+    error: str | None = None
+    protocol_version: str | None = None
+    reported_name: str | None = None
+    reported_version: str | None = None
+    instructions: str | None = None
+    quarantined: list[QuarantinedOut] = []
+
+
+class ServerOut(WireOut):
+    """A registered server."""
+
+    name: str
+    transport: TransportOut
+    enabled: bool
+    callable: bool
+    tags: list[str]
+    origin: str
+    start_timeout_s: float
+    call_timeout_s: float
+    health: HealthOfServerOut
+    added_at: datetime | None = None
+
+
+# --- entries -----------------------------------------------------------------------------------
+
+
+class EntryOut(WireOut):
+    """A tool, prompt, resource or model, as listings show it."""
+
+    id: str
+    kind: EntryKind
+    name: str
+    title: str | None = None
+    description: str = ""
+    server: str | None = None
+    local_name: str | None = None
+    tags: list[str] = []
+    enabled: bool = True
+    source_id: str | None = None
+    revision: int = 0
+    added_at: datetime | None = None
+    updated_at: datetime | None = None
+    definition: dict[str, Any] | None = None
+    """The object its server listed, untouched; only where one entry is asked for."""
+
+
+class ToolOut(EntryOut):
+    """A tool with its schemas and what it says of its behaviour."""
+
+    input_schema: dict[str, Any] = {}
+    output_schema: dict[str, Any] | None = None
+    read_only: FactOut[bool] | None = None
+    destructive: FactOut[bool] | None = None
+    idempotent: FactOut[bool] | None = None
+    open_world: FactOut[bool] | None = None
+
+
+class ToolIn(WireIn):
+    """A tool to add to a catalogue: a server of type ``catalog``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "server": "handbook",
+                    "name": "expense_report",
+                    "description": "File an expense report for a trip.",
+                    "inputSchema": {"type": "object", "properties": {"trip": {"type": "string"}}},
+                }
+            ]
+        }
+    )
+
+    server: ServerNameText
+    name: Name
+    title: Name | None = None
+    description: Annotated[Text, Field(max_length=100_000)] = ""
+    input_schema: JsonDict = {"type": "object"}
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+class DescriptorIn(WireIn):
+    """What a model can do. A field left out or null is unknown, and fails every hard limit."""
+
+    license: Name | FactIn[Name] | None = None
+    open_weights: StrictBool | FactIn[StrictBool] | None = None
+    parameters_b: Billions | FactIn[Billions] | None = None
+    modalities_in: Words | FactIn[Words] | None = None
+    modalities_out: Words | FactIn[Words] | None = None
+    languages: Words | FactIn[Words] | None = None
+    context_tokens: Tokens | FactIn[Tokens] | None = None
+    max_output_tokens: Tokens | FactIn[Tokens] | None = None
+    tool_call: StrictBool | FactIn[StrictBool] | None = None
+    structured_output: StrictBool | FactIn[StrictBool] | None = None
+    reasoning: StrictBool | FactIn[StrictBool] | None = None
+    knowledge_cutoff: Name | FactIn[Name] | None = None
+    release_date: Name | FactIn[Name] | None = None
+
+
+class OfferIn(WireIn):
+    """One provider's terms. Prices are USD per million tokens; null is unknown, 0 is free."""
+
+    provider: Name
+    remote_model: Name | None = None
+    """The model's name at this provider; its own name unless given."""
+    endpoint: Annotated[Text, StringConstraints(pattern=r"^https?://[^\s/]+")] | None = None
+    api_key: Annotated[str, StringConstraints(pattern=_REFERENCE)] | None = None
+    """A reference such as ``${OPENAI_API_KEY}``, never the key."""
+    region: Name | FactIn[Name] | None = None
+    data_policy: Name | FactIn[Name] | None = None
+    quantization: Name | FactIn[Name] | None = None
+    status: Name | FactIn[Name] | None = None
+    price_in_usd: Price | FactIn[Price] | None = None
+    price_out_usd: Price | FactIn[Price] | None = None
+    price_cache_read_usd: Price | FactIn[Price] | None = None
+    context_tokens: Tokens | FactIn[Tokens] | None = None
+    max_output_tokens: Tokens | FactIn[Tokens] | None = None
+    open_weights: StrictBool | FactIn[StrictBool] | None = None
+    modalities_in: Words | FactIn[Words] | None = None
+    modalities_out: Words | FactIn[Words] | None = None
+    tool_call: StrictBool | FactIn[StrictBool] | None = None
+    structured_output: StrictBool | FactIn[StrictBool] | None = None
+    reasoning: StrictBool | FactIn[StrictBool] | None = None
+
+
+class ModelIn(WireIn):
+    """A model to register, or to put in the place of one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "acme/summarizer-7b",
+                    "description": "Summarises long legal contracts in plain English.",
+                    "descriptor": {
+                        "license": "Apache-2.0",
+                        "parametersB": 7,
+                        "contextTokens": 131072,
+                        "toolCall": {"value": True, "source": "card", "asOf": "2026-10-01"},
+                    },
+                    "offers": [
+                        {
+                            "provider": "acme",
+                            "endpoint": "https://models.example.com/v1",
+                            "apiKey": "${ACME_API_KEY}",
+                            "priceInUsd": 0.1,
+                            "priceOutUsd": 0.4,
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    name: Name
+    title: Name | None = None
+    description: Annotated[Text, Field(max_length=100_000)] = ""
+    family: Name | None = None
+    tags: Tags = []
+    enabled: StrictBool = True
+    descriptor: DescriptorIn = DescriptorIn()
+    offers: Annotated[list[OfferIn], Field(max_length=1000)] = []
+
+    @field_validator("name")
+    @classmethod
+    def _fits_a_path(cls, name: str) -> str:
+        if name != name.strip("/ ") or "//" in name:
+            raise PydanticCustomError(
+                "model_name", "must not begin or end with a slash or space, or hold '//'"
+            )
+        if name.endswith(("/enable", "/disable")):
+            raise PydanticCustomError("model_name", "must not end in /enable or /disable")
+        if {".", ".."} & set(name.split("/")):
+            raise PydanticCustomError("model_name", "must not hold '.' or '..' between slashes")
+        return name
+
+
+class DescriptorOut(WireOut):
+    """What is known of a model; null is unknown."""
+
+    license: FactOut[str] | None = None
+    open_weights: FactOut[bool] | None = None
+    parameters_b: FactOut[float] | None = None
+    modalities_in: FactOut[list[str]] | None = None
+    modalities_out: FactOut[list[str]] | None = None
+    languages: FactOut[list[str]] | None = None
+    context_tokens: FactOut[int] | None = None
+    max_output_tokens: FactOut[int] | None = None
+    tool_call: FactOut[bool] | None = None
+    structured_output: FactOut[bool] | None = None
+    reasoning: FactOut[bool] | None = None
+    knowledge_cutoff: FactOut[str] | None = None
+    release_date: FactOut[str] | None = None
+
+
+class OfferOut(WireOut):
+    """One provider's terms; null is unknown."""
+
+    provider: str
+    remote_model: str
+    endpoint: str | None = None
+    api_key: str | None = None
+    region: FactOut[str] | None = None
+    data_policy: FactOut[str] | None = None
+    quantization: FactOut[str] | None = None
+    status: FactOut[str] | None = None
+    price_in_usd: FactOut[float] | None = None
+    price_out_usd: FactOut[float] | None = None
+    price_cache_read_usd: FactOut[float] | None = None
+    context_tokens: FactOut[int] | None = None
+    max_output_tokens: FactOut[int] | None = None
+    open_weights: FactOut[bool] | None = None
+    modalities_in: FactOut[list[str]] | None = None
+    modalities_out: FactOut[list[str]] | None = None
+    tool_call: FactOut[bool] | None = None
+    structured_output: FactOut[bool] | None = None
+    reasoning: FactOut[bool] | None = None
+
+
+class ModelOut(EntryOut):
+    """A model, what is known of it, and who serves it."""
+
+    family: str | None = None
+    descriptor: DescriptorOut = DescriptorOut()
+    offers: list[OfferOut] = []
+
+
+# --- search ------------------------------------------------------------------------------------
+
+
+class SearchQuery(WireIn):
+    """What is looked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"query": "what time is it in Tokyo", "k": 3}]}
+    )
+
+    query: Annotated[Text, Field(min_length=1, max_length=100_000)]
+    k: Annotated[int, Field(ge=1, le=1000)] = 5
+    kinds: list[EntryKind] | None = None
+    servers: list[Name] | None = None
+    detail: Literal["name", "brief", "full"] = "brief"
+    """``name``: names and scores. ``brief``: descriptions, shortened. ``full``: definitions too."""
+    max_tokens: Annotated[int, Field(ge=1, le=_MAX_NUMBER)] | None = None
+    """Leave out the last hits when the answer would be longer, at about four characters a token."""
+
+
+class SignalOut(WireOut):
+    """Where one signal ranked a hit (1 is first), and its own score."""
+
+    rank: int
+    score: float
+
+
+class SearchHit(WireOut):
+    """One found entry. ``signals`` says what found it."""
+
+    id: str
+    kind: EntryKind
+    name: str
+    score: float
+    signals: dict[str, SignalOut] = {}
+    server: str | None = None
+    title: str | None = None
+    description: str | None = None
+    definition: dict[str, Any] | None = None
+    model: ModelOut | None = None
+
+
+class SearchResults(WireOut):
+    """The hits, best first, true for a revision of the registry."""
+
+    query: str
+    hits: list[SearchHit]
+    revision: int
+    searched: int
+    left_out: int = 0
+    """Hits dropped to stay within ``maxTokens``."""
+
+
+# --- selection ---------------------------------------------------------------------------------
+
+
+class ConstraintsIn(WireIn):
+    """Hard limits on a model. An unknown field never passes one."""
+
+    max_price_in_usd: Price | None = None
+    max_price_out_usd: Price | None = None
+    max_cost_usd: Price | None = None
+    """Of one call of ``tokensIn`` and ``tokensOut``."""
+    tokens_in: Annotated[int, Field(ge=0, le=_MAX_NUMBER, strict=True)] | None = None
+    tokens_out: Annotated[int, Field(ge=0, le=_MAX_NUMBER, strict=True)] | None = None
+    min_context_tokens: Tokens | None = None
+    min_output_tokens: Tokens | None = None
+    modalities_in: Words = []
+    modalities_out: Words = []
+    licenses: Words | None = None
+    """SPDX identifiers, in any case."""
+    open_weights: StrictBool | None = None
+    regions: Words | None = None
+    abilities: list[Literal["tool_call", "structured_output", "reasoning"]] = []
+    max_parameters_b: Billions | None = None
+    providers: Words | None = None
+    without_providers: Words = []
+
+    @field_validator("abilities", mode="before")
+    @classmethod
+    def _either_spelling(cls, value: object) -> object:
+        spellings = {"toolCall": "tool_call", "structuredOutput": "structured_output"}
+        if not isinstance(value, list):
+            return value
+        words = cast("list[object]", value)
+        return [spellings.get(word, word) if isinstance(word, str) else word for word in words]
+
+
+class SelectQuery(WireIn):
+    """What a model is wanted for, and under which limits."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "task": "summarise a contract",
+                    "constraints": {"maxPriceInUsd": 1, "minContextTokens": 100000},
+                    "objective": "relevance",
+                }
+            ]
+        }
+    )
+
+    task: Annotated[Text, Field(min_length=1, max_length=100_000)]
+    constraints: ConstraintsIn = ConstraintsIn()
+    objective: Literal["relevance", "cost", "context"] = "relevance"
+    k: Annotated[int, Field(ge=1, le=1000)] = 5
+    max_exclusions: Annotated[int, Field(ge=0, le=10_000)] = 20
+
+
+class ViolationOut(WireOut):
+    """One limit that was not met. A ``value`` of null is unknown."""
+
+    field: str
+    value: Any = None
+    bound: str
+    source: str | None = None
+    as_of: date | None = None
+
+
+class ExclusionOut(WireOut):
+    """A model at a provider that was excluded, and why."""
+
+    model: str
+    provider: str | None = None
+    violations: list[ViolationOut]
+    reason: str
+
+
+class ChoiceOut(WireOut):
+    """One choice: a model at its best offer, and why it stands here."""
+
+    model: str
+    title: str | None = None
+    relevance: float
+    offer: OfferOut | None = None
+    alternatives: list[str] = []
+    """The other providers that meet every limit, best first."""
+    reasons: list[str] = []
+
+
+class SelectResults(WireOut):
+    """The choices, best first, and what was excluded."""
+
+    choices: list[ChoiceOut]
+    exclusions: list[ExclusionOut]
+    """The first ``maxExclusions`` of them."""
+    excluded_by: dict[str, int]
+    """How many candidates each field excludes."""
+    considered: int
+    passed: int
+    notes: list[str] = []
+    revision: int = 0
+
+
+# --- calls, syncs, changes ---------------------------------------------------------------------
+
+
+class CallIn(WireIn):
+    """A tool to call, by its full name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "time__get_current_time", "arguments": {"timezone": "Asia/Tokyo"}}
+            ]
+        }
+    )
+
+    name: Name
+    arguments: JsonDict = {}
+    timeout_s: Seconds | None = None
+
+
+class CallOut(WireOut):
+    """The tool's answer. ``isError`` is the tool's own word: the call itself went through."""
+
+    name: str
+    content: list[dict[str, Any]] = []
+    structured_content: Any = None
+    is_error: bool = False
+    duration_ms: float
+
+
+class SyncIn(WireIn):
+    """Which servers to sync; all enabled ones unless named."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"servers": ["time"]}]})
+
+    servers: Annotated[list[ServerNameText], Field(max_length=10_000)] | None = None
+
+
+class SyncReportOut(WireOut):
+    """What a sync of one server did. ``error`` is null when it succeeded."""
+
+    server: str
+    status: ServerStatus
+    added: list[str] = []
+    updated: list[str] = []
+    removed: list[str] = []
+    unchanged: int = 0
+    quarantined: int = 0
+    revision: int = 0
+    duration_s: float = 0.0
+    error: str | None = None
+
+
+class SyncOut(WireOut):
+    """The reports, in the order of the servers."""
+
+    reports: list[SyncReportOut]
+
+
+class SyncStatusOut(WireOut):
+    """How far the registry and its index are. ``indexRevision`` is null until the index opens."""
+
+    revision: int
+    index_revision: int | None = None
+    servers: int
+    entries: dict[str, int]
+
+
+class ChangeOut(WireOut):
+    """One committed change."""
+
+    revision: int
+    at: datetime
+    actor: str
+    action: ChangeAction
+    subject: str
+    server: str | None = None
+    fields: list[str] = []
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+class ChangesOut(WireOut):
+    """Changes after a revision, oldest first. Ask on from ``next`` until ``items`` is empty."""
+
+    items: list[ChangeOut]
+    next: int
+
+
+class PageOut(WireOut, Generic[T]):
+    """One page; ``nextCursor`` is null on the last."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+# --- problems and health -----------------------------------------------------------------------
+
+
+class FieldProblemOut(WireOut):
+    """One field that does not fit: a dotted path ('' is the whole), what is wrong, what fits."""
+
+    path: str
+    problem: str
+    expected: str = ""
+
+
+class ProblemOut(WireOut):
+    """An error, after RFC 9457. ``data`` carries what the error's own class knows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:toolcrib:problem:not-found",
+                    "title": "Not found",
+                    "status": 404,
+                    "code": "not-found",
+                    "detail": "No tool is named 'tiem'. Did you mean: time__now?",
+                    "data": {"what": "tool", "name": "tiem", "near": ["time__now"]},
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str | None = None
+    errors: list[FieldProblemOut] = []
+    data: dict[str, Any] = {}
+
+
+class HealthOut(WireOut):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+class ReadyOut(WireOut):
+    """Whether it serves, and what keeps it from doing so."""
+
+    ready: bool
+    blockers: list[str] = []
+    revision: int | None = None
+    index_revision: int | None = None

@@ -1,0 +1,104 @@
+"""Writes the reference pages that can be derived from the code: commands, settings, errors, API.
+
+``python scripts/docs.py`` writes them; ``--check`` fails when one is not up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+import typer.main
+
+from toolcrib_registry.errors import ToolcribError
+from toolcrib_server.cli import ask, servers, serving
+from toolcrib_server.cli.app import EXIT_CODES, app
+from toolcrib_server.rest.openapi import describe_api
+from toolcrib_server.rest.problems import status_of
+from toolcrib_server.settings import Settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+MADE = "<!-- Written by scripts/docs.py; edit the code instead. -->\n"
+VERBS = (ask, servers, serving)  # importing them registers the verbs
+
+
+def pages() -> Mapping[Path, str]:
+    """Render every page."""
+    return {
+        DOCS / "cli.md": "\n".join(cli_page()),
+        DOCS / "settings.md": "\n".join(settings_page()),
+        DOCS / "errors.md": "\n".join(errors_page()),
+        DOCS / "openapi.json": json.dumps(describe_api(), indent=1, sort_keys=True) + "\n",
+    }
+
+
+def cli_page() -> Iterator[str]:
+    """Render the commands, each with its help as the terminal shows it."""
+    yield MADE + "# Commands\n"
+    yield "Answers go to standard output, everything else to standard error. Exit codes:\n"
+    yield "| code | meaning |\n|---|---|"
+    for code, meaning in EXIT_CODES.items():
+        yield f"| {code} | {meaning} |"
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    for name, command in group.commands.items():
+        context = click.Context(command, info_name=f"toolcrib {name}", max_content_width=96)
+        yield f"\n## {name}\n\n```text\n{command.get_help(context)}\n```"
+    yield ""
+
+
+def settings_page() -> Iterator[str]:
+    """Render the settings."""
+    yield MADE + "# Settings\n"
+    yield "Read from the environment, once, at start.\n"
+    yield "| variable | default | meaning |\n|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        default = "per user" if field.default_factory else _shown(field.default)
+        yield f"| `TOOLCRIB_{name.upper()}` | {default} | {field.description} |"
+    yield ""
+
+
+def _shown(value: object) -> str:
+    return "none" if value in (None, ()) else f"`{value}`"
+
+
+def errors_page() -> Iterator[str]:
+    """Render the errors: code, HTTP status, title."""
+    yield MADE + "# Errors\n"
+    yield (
+        "REST answers with `application/problem+json` (RFC 9457) and this `code`; MCP results carry"
+        " it in `_meta` under `toolcrib/code`; the Python client raises the class.\n"
+    )
+    yield "| code | HTTP | class | title |\n|---|---|---|---|"
+    for kind in sorted(_tree(ToolcribError), key=lambda kind: kind.code):
+        yield f"| `{kind.code}` | {status_of(kind)} | `{kind.__name__}` | {kind.title} |"
+    yield ""
+
+
+def _tree(kind: type[ToolcribError]) -> Iterator[type[ToolcribError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+def main() -> int:
+    """Write the pages, or say which are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = [p for p, text in pages().items() if not p.exists() or p.read_text() != text]
+    if check:
+        for path in stale:
+            sys.stderr.write(f"{path.name} is out of date; run `make docs`\n")
+        return bool(stale)
+    for path, text in pages().items():
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

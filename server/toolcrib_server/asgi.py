@@ -1,0 +1,143 @@
+"""Both faces on one port: MCP at ``/mcp``, everything else the REST API's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from ipaddress import ip_address
+
+import anyio
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from toolcrib_registry.errors import InvalidInput
+
+from .guard import LOOPBACK_HOSTS, ApiKey, HostGuard, KeyGuard, KeyRing, Role
+from .rest.app import build_api
+from .rest.deps import Deps
+from .runtime import Runtime, read_version, run_background
+from .settings import Settings
+
+MCP_PATH = "/mcp"
+
+
+class Faces:
+    """Routes a request to the MCP face or the REST face by its path."""
+
+    def __init__(self, mcp: ASGIApp, api: ASGIApp) -> None:
+        self._mcp = mcp
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = scope.get("path", "")
+        face = self._mcp if path in {MCP_PATH, f"{MCP_PATH}/"} else self._api
+        await face(scope, receive, send)
+
+
+def build_app(runtime: Runtime) -> ASGIApp:
+    """Build the whole HTTP application, guarded. It serves while `Gateway.sessions` is entered."""
+    settings = runtime.settings
+    keys = key_ring(settings)
+    mcp = KeyGuard(runtime.gateway.http_app(), keys=keys)
+    api = build_api(
+        Deps(
+            store=runtime.store,
+            searcher=runtime.selector,
+            models=runtime.models,
+            invoker=runtime.invoker,
+            syncer=runtime.reconciler,
+            registrar=runtime.registrar,
+            indexer=runtime.indexer,
+            keys=keys,
+            version=read_version(),
+            blockers=partial(_blockers, runtime),
+            allow_stdio=settings.allow_stdio_registration,
+        )
+    )
+    return HostGuard(
+        Faces(mcp, api),
+        hosts=_hosts(settings),
+        origins=settings.allowed_origins,
+    )
+
+
+async def serve(runtime: Runtime, *, ready: anyio.Event | None = None) -> None:
+    """Serve both faces until a signal ends it.
+
+    Raises:
+        InvalidInput: The address is not loopback and no key is configured.
+    """
+    settings = runtime.settings
+    refuse_open_door(settings)
+    app = build_app(runtime)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level,
+            lifespan="off",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    async with runtime.gateway.sessions(), anyio.create_task_group() as tasks:
+        tasks.start_soon(run_background, runtime)
+        if ready:
+            ready.set()
+        await server.serve()
+        tasks.cancel_scope.cancel()
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Refuse to listen beyond this machine without a key.
+
+    Raises:
+        InvalidInput: The address is not loopback and no key is configured.
+    """
+    if not settings.binds_loopback and not settings.has_keys:
+        raise InvalidInput(
+            f"{settings.host} can be reached from other machines, and no key is configured: "
+            "anybody could call every tool. Set TOOLCRIB_ADMIN_KEYS (and TOOLCRIB_API_KEYS), or "
+            "bind 127.0.0.1."
+        )
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """Read the configured keys."""
+    users = [
+        ApiKey(f"key-{i}", key.get_secret_value(), Role.USER)
+        for i, key in enumerate(settings.api_keys, start=1)
+    ]
+    admins = [
+        ApiKey(f"admin-{i}", key.get_secret_value(), Role.ADMIN)
+        for i, key in enumerate(settings.admin_keys, start=1)
+    ]
+    return KeyRing([*users, *admins])
+
+
+def _hosts(settings: Settings) -> Collection[str]:
+    if settings.binds_loopback:
+        return (*LOOPBACK_HOSTS, *settings.allowed_hosts)
+    if settings.allowed_hosts:
+        return settings.allowed_hosts
+    # Without a list, the bound address is the one name that is certainly ours; a wildcard
+    # address has no name of its own, and there the keys are what protects.
+    return ("*",) if _is_wildcard(settings.host) else (settings.host, *LOOPBACK_HOSTS)
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _blockers(runtime: Runtime) -> Sequence[str]:
+    indexer = runtime.indexer
+    if indexer.error:
+        return (f"The index cannot be used: {indexer.error}",)
+    if indexer.revision is None:
+        return ("The index is still being opened.",)
+    return ()

@@ -1,0 +1,72 @@
+"""What is wrong with one row of a file, while the others are read on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from toolcrib_registry.types import JsonObject, canonical_json
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""NUL as canonical JSON writes it; after an escaped backslash it is only text about NUL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that was left out: where it stands (``line 12``, or its key) and the reason."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+class Malformed(Exception):
+    """A row cannot be read; the message is the reason. Never leaves the catalogue."""
+
+
+def parse_rows(lines: Iterable[str | bytes]) -> Iterator[tuple[int, JsonObject | Problem]]:
+    """Parse JSON Lines, one object a line, with line numbers from 1. Blank lines are skipped."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield number, parse_object(line)
+        except Malformed as malformed:
+            yield number, Problem(f"line {number}", str(malformed))
+
+
+def parse_object(line: str | bytes) -> JsonObject:
+    """Parse one line.
+
+    Raises:
+        Malformed: It is not JSON, not an object, or holds what a database cannot store.
+    """
+    text = line.removeprefix("\ufeff") if isinstance(line, str) else line
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not JSON ({error})") from error
+    return as_object(value)
+
+
+def as_object(value: object) -> JsonObject:
+    """Narrow to a JSON object that can be stored.
+
+    Raises:
+        Malformed: It is something else, or its text is not storable.
+    """
+    if not isinstance(value, dict):
+        raise Malformed(f"a JSON object was expected, not {type(value).__name__}")
+    found = cast("dict[str, Any]", value)
+    try:
+        encoded = canonical_json(found).encode()
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"cannot be stored ({error})") from error
+    if _NUL.search(encoded):
+        raise Malformed("holds a NUL character")
+    return found

@@ -1,0 +1,156 @@
+"""How answers look in a terminal: tables for people, JSON for scripts, progress on long work.
+
+Answers go to standard output; progress, warnings and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Cell = object
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def print_line(text: str) -> None:
+    """Print a line of an answer."""
+    sys.stdout.write(text + "\n")
+
+
+def print_note(text: str) -> None:
+    """Print a line that is not part of the answer."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
+    """Print rows under headings, or ``empty`` when there are none."""
+    rows = [[_cell(cell) for cell in row] for row in rows]
+    if not rows:
+        print_line(empty)
+        return
+    # Rich is imported late: most of a command's time would be its import.
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold" if i == 0 else "ellipsis", no_wrap=i != 0)
+    for row in rows:
+        # `Text`, because names and descriptions are other people's and may look like markup.
+        table.add_row(*(Text(cell) for cell in row))
+    _console().print(table)
+
+
+def _console() -> Console:
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return " ".join(_printable(str(value)).split())
+
+
+def _printable(text: str) -> str:
+    """Drop control characters: what upstream servers send must not drive the terminal."""
+    return "".join(c if c.isprintable() or c.isspace() else "�" for c in text)
+
+
+def plain(value: Any) -> Any:
+    """Turn domain objects into what JSON can hold, in the wire's spelling."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {_camel(name): plain(item) for name, item in pairs}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in cast("Iterable[Any]", value)]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+@contextmanager
+def progress(label: str, *, quiet: bool = False) -> Iterator[Progress]:
+    """Show a bar on standard error while a block runs, where somebody is there to see it."""
+    if quiet:
+        yield Progress(None)
+        return
+    if not sys.stderr.isatty():
+        yield Progress(_Lines(label))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Progress(_Bar(bar))
+
+
+class Progress:
+    """Called with (done, total) from any thread."""
+
+    def __init__(self, view: _Bar | _Lines | None) -> None:
+        self._view = view
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        if self._view:
+            self._view.show(done, total)
+
+
+class _Bar:
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._task: Any = None
+
+    def show(self, done: int, total: int) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task("", total=total)
+        self._bar.update(self._task, completed=done, total=total)
+
+
+class _Lines:
+    """Where there is no terminal: a line for each tenth, and none for short work."""
+
+    _SHORT = 500
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._tenth = 0
+
+    def show(self, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if total >= self._SHORT and tenth > self._tenth:
+            self._tenth = tenth
+            print_note(f"{self._label}: {done} of {total}")

@@ -1,0 +1,457 @@
+"""Looking after the registry: what is registered, what it offers, what changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolcrib_registry.errors import InvalidInput, NotFound
+from toolcrib_registry.types import (
+    Change,
+    Entry,
+    EntryKind,
+    OwnedEntry,
+    Revision,
+    Server,
+    ServerName,
+    StdioTransport,
+)
+from toolcrib_server.gateway.views import render_entry
+from toolcrib_server.runtime import Runtime
+from toolcrib_server.sync.imports import Imported, read_import
+from toolcrib_server.sync.reconcile import SyncReport
+from toolcrib_server.sync.registrar import ImportReport
+from toolcrib_server.upstream.config import server_from_command, server_from_url
+
+from .app import EXIT_UPSTREAM, AsJson, app, run
+from .output import plain, print_json, print_line, print_note, print_table, progress
+
+ACTOR = "cli"
+_PAGE = 1_000
+
+
+class Listed(StrEnum):
+    """What can be listed."""
+
+    SERVERS = "servers"
+    TOOLS = "tools"
+    MODELS = "models"
+    PROMPTS = "prompts"
+    RESOURCES = "resources"
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def add(
+    name: Annotated[str, typer.Argument(help="A short name: letters, digits, - and _.")],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND [ARGS]...]", help="What starts the server."),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Where the server is, for a remote one.")] = None,
+    sse: Annotated[bool, typer.Option("--sse", help="The URL speaks the old HTTP+SSE.")] = False,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", "-e", help="KEY=VALUE for its environment.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="NAME=VALUE sent to the URL.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag, to filter by.")] = None,
+    sync_now: Annotated[bool, typer.Option("--sync/--no-sync", help="List its tools now.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Register an MCP server and list what it offers.
+
+    Examples: toolcrib add time -- uvx mcp-server-time
+              toolcrib add docs --url https://example.com/mcp -H 'Authorization=Bearer ${TOKEN}'
+    """
+    argv = command[1:] if command and command[0] == "--" else command
+    server = _server(name, argv or [], url, env or [], header or [], sse=sse, tags=tag or [])
+
+    async def work(runtime: Runtime) -> tuple[SyncReport, ...]:
+        await runtime.registrar.add_server(server, actor=ACTOR)
+        if not sync_now:
+            return ()
+        with progress("Embedding", quiet=as_json) as bar:
+            return await runtime.reconciler.sync([server.name], actor=ACTOR, on_progress=bar)
+
+    reports = run(work)
+    _show_reports(reports, as_json=as_json)
+    if not reports and not as_json:
+        print_line(f"Registered {name}.")
+    if any(report.error for report in reports):
+        print_note(f"{name} is registered; mend the cause and run `toolcrib sync {name}`.")
+        raise typer.Exit(EXIT_UPSTREAM)
+
+
+def _server(
+    name: str,
+    command: Sequence[str],
+    url: str | None,
+    env: Sequence[str],
+    header: Sequence[str],
+    *,
+    sse: bool,
+    tags: Sequence[str],
+) -> Server:
+    if bool(command) == bool(url):
+        raise InvalidInput("Give a command after -- or a --url; one of the two.")
+    if url:
+        headers = _pairs(header, "--header")
+        kind = "sse" if sse else "http"
+        return server_from_url(name, url, headers=headers, transport=kind, tags=tags, origin=ACTOR)
+    pairs = _pairs(env, "--env")
+    return server_from_command(name, command, env=pairs, tags=tags, origin=ACTOR)
+
+
+def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        key, separator, rest = value.partition("=")
+        if not separator or not key:
+            raise InvalidInput(f"{option} {value!r}: write KEY=VALUE.")
+        pairs[key.strip()] = rest
+    return pairs
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="An mcpServers file, tools.jsonl, or models.")],
+    base: Annotated[
+        Path | None, typer.Option(help="The models that a file of provider offers refers to.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import servers, tools or models from a file; what it is, is seen from its content."""
+    imported = read_import(file, base=base)
+    run(lambda runtime: _import(runtime, imported, as_json=as_json))
+
+
+async def _import(runtime: Runtime, imported: Imported, *, as_json: bool) -> None:
+    for problem in imported.problems:
+        print_note(f"warning: {problem}")
+    if imported.servers:
+        await _import_servers(runtime, imported, as_json=as_json)
+        return
+    with progress("Embedding", quiet=as_json) as bar:
+        if imported.tools:
+            report = await runtime.registrar.import_tools(
+                imported.tools, source=imported.source, actor=ACTOR, on_progress=bar
+            )
+        else:
+            report = await runtime.registrar.import_models(
+                imported.models, actor=ACTOR, on_progress=bar
+            )
+    for problem in report.problems:
+        print_note(f"warning: {problem}")
+    _show_import(imported.source, report, as_json=as_json)
+
+
+async def _import_servers(runtime: Runtime, imported: Imported, *, as_json: bool) -> None:
+    names: list[ServerName] = []
+    for server in imported.servers:
+        if runtime.store.find_server(server.name):
+            await runtime.registrar.update_server(server, actor=ACTOR)
+        else:
+            await runtime.registrar.add_server(server, actor=ACTOR)
+        if server.enabled:
+            names.append(server.name)
+    with progress("Embedding", quiet=as_json) as bar:
+        reports = await runtime.reconciler.sync(names, actor=ACTOR, on_progress=bar)
+    _show_reports(reports, as_json=as_json)
+    if any(report.error for report in reports):
+        raise typer.Exit(EXIT_UPSTREAM)
+
+
+def _show_import(source: str, report: ImportReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": source, "changed": report.changed, "report": report})
+        return
+    of = f" ({report.servers} servers)" if report.servers else ""
+    print_line(
+        f"{Path(source).name}{of}: {report.added} added, {report.updated} updated, "
+        f"{report.removed} removed, {report.unchanged} unchanged; "
+        f"{report.index.embedded} texts embedded."
+    )
+
+
+@app.command("list")
+def list_entries(
+    what: Annotated[Listed, typer.Argument(help="What to list.")] = Listed.SERVERS,
+    server: Annotated[str | None, typer.Option(help="Only what this server owns.")] = None,
+    text: Annotated[str | None, typer.Option(help="Only with this text in it.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List what is registered."""
+    if what is Listed.SERVERS:
+        run(lambda runtime: _list_servers(runtime, limit, as_json=as_json))
+        return
+    kind = EntryKind(what.value.removesuffix("s"))
+    run(lambda runtime: _list_kind(runtime, kind, server, text, limit, as_json=as_json))
+
+
+async def _list_servers(runtime: Runtime, limit: int, *, as_json: bool) -> None:
+    page = runtime.store.list_servers(limit=limit)
+    if as_json:
+        print_json([_server_view(server) for server in page.items])
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (
+            server.name,
+            server.health.status if server.enabled else "disabled",
+            _count_tools(runtime, server.name),
+            _age(server.health.synced_at, now),
+            _where(server),
+            server.health.error or "",
+        )
+        for server in page.items
+    ]
+    columns = ("name", "status", "entries", "synced", "where", "error")
+    print_table(
+        columns, rows, empty="No server is registered. Add one: toolcrib add NAME -- COMMAND"
+    )
+    _say_more(page.next_cursor, limit)
+
+
+def _count_tools(runtime: Runtime, name: ServerName) -> int:
+    return len(runtime.store.entry_hashes(name))
+
+
+def _age(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    seconds = int((now - moment).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{max(seconds, 0)} s ago"
+
+
+def _where(server: Server) -> str:
+    match server.transport:
+        case StdioTransport(command=command, args=args):
+            return " ".join([Path(command).name, *args])
+        case transport:
+            return getattr(transport, "url", None) or getattr(transport, "source", "")
+
+
+async def _list_kind(
+    runtime: Runtime,
+    kind: EntryKind,
+    server: str | None,
+    text: str | None,
+    limit: int,
+    *,
+    as_json: bool,
+) -> None:
+    owner = runtime.store.get_server(ServerName(server)).name if server else None
+    page = runtime.store.list_entries(kind=kind, server=owner, text=text, limit=limit)
+    if as_json:
+        print_json([render_entry(entry) | {"enabled": entry.enabled} for entry in page.items])
+        return
+    rows = [(entry.name, entry.enabled, entry.description) for entry in page.items]
+    print_table(("name", "on", "description"), rows, empty=f"No {kind} is registered.")
+    _say_more(page.next_cursor, limit)
+
+
+def _say_more(next_cursor: str | None, limit: int) -> None:
+    if next_cursor:
+        print_note(f"These are the first {limit}; --limit shows more.")
+
+
+def _server_view(server: Server) -> dict[str, Any]:
+    transport = server.transport
+    view: dict[str, Any] = {"type": type(transport).__name__.removesuffix("Transport").lower()}
+    match transport:
+        case StdioTransport(command=command, args=args, env=env, cwd=cwd):
+            view |= {"command": command, "args": args, "env": sorted(env), "cwd": cwd}
+        case _:
+            view |= {"where": _where(server), "headers": sorted(getattr(transport, "headers", {}))}
+    return {
+        "name": server.name,
+        "enabled": server.enabled,
+        "tags": server.tags,
+        "origin": server.origin,
+        "transport": view,
+        "health": server.health,
+        "addedAt": server.added_at,
+    }
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A server, tool, model, prompt or resource.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show all that is known of one server or entry."""
+
+    async def work(runtime: Runtime) -> Mapping[str, Any]:
+        found = runtime.store.find_server(ServerName(name))
+        if found:
+            counts = {"entries": _count_tools(runtime, found.name)}
+            return _server_view(found) | counts
+        return render_entry(_find_entry(runtime, name))
+
+    view = run(work)
+    if as_json:
+        print_json(view)
+        return
+    for key, value in view.items():
+        print_line(f"{key}: {_shown(value)}")
+
+
+def _find_entry(runtime: Runtime, name: str) -> Entry:
+    for kind in EntryKind:
+        entry = runtime.store.find_entry(kind, name)
+        if entry:
+            return entry
+    near = runtime.store.near_names(EntryKind.TOOL, name)
+    raise NotFound("server or entry", name, near=near)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str | int | float) or value is None:
+        return "-" if value is None else str(value)
+    return json.dumps(plain(value), ensure_ascii=False, indent=2)
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="A server, with all it owns, or a model.")],
+    as_json: AsJson = False,
+) -> None:
+    """Forget a server and everything it owns, or a model."""
+
+    async def work(runtime: Runtime) -> str:
+        if runtime.store.find_server(ServerName(name)):
+            await runtime.registrar.remove_server(ServerName(name), actor=ACTOR)
+            return "server"
+        entry = _find_entry(runtime, name)
+        if isinstance(entry, OwnedEntry):
+            raise InvalidInput(
+                f"{name} belongs to the server {entry.server!r} and would come back with its next "
+                f"sync. Turn it off with `toolcrib disable {name}`, or remove the server."
+            )
+        runtime.store.remove_model(name, actor=ACTOR)
+        await runtime.indexer.catch_up()
+        return "model"
+
+    what = run(work)
+    if as_json:
+        print_json({"removed": name, "kind": what})
+    else:
+        print_line(f"Removed the {what} {name}.")
+
+
+@app.command()
+def enable(name: Annotated[str, typer.Argument(help="A server or an entry.")]) -> None:
+    """Turn a server or an entry on."""
+    run(lambda runtime: _switch(runtime, name, on=True))
+
+
+@app.command()
+def disable(name: Annotated[str, typer.Argument(help="A server or an entry.")]) -> None:
+    """Turn a server or an entry off: neither found nor callable, and not forgotten."""
+    run(lambda runtime: _switch(runtime, name, on=False))
+
+
+async def _switch(runtime: Runtime, name: str, *, on: bool) -> None:
+    state = "on" if on else "off"
+    server = runtime.store.find_server(ServerName(name))
+    if server:
+        await runtime.registrar.update_server(replace(server, enabled=on), actor=ACTOR)
+    else:
+        entry = _find_entry(runtime, name)
+        runtime.store.set_entry_enabled(entry.kind, name, enabled=on, actor=ACTOR)
+        await runtime.indexer.catch_up()
+    print_line(f"{name} is {state}.")
+
+
+@app.command()
+def sync(
+    names: Annotated[list[str] | None, typer.Argument(help="Servers; all when none.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the registry say what the upstream servers say, and show what changed."""
+    wanted = [ServerName(name) for name in names] if names else None
+
+    async def work(runtime: Runtime) -> tuple[SyncReport, ...]:
+        say = None if as_json else partial(_announce, runtime)
+        with progress("Embedding", quiet=as_json) as bar:
+            return await runtime.reconciler.sync(
+                wanted, actor=ACTOR, on_progress=bar, on_report=say
+            )
+
+    reports = run(work)
+    _show_reports(reports, as_json=as_json)
+    if any(report.error for report in reports):
+        raise typer.Exit(EXIT_UPSTREAM)
+
+
+def _announce(_: Runtime, report: SyncReport) -> None:
+    if report.duration_s >= 1:
+        print_note(f"{report.server}: done in {report.duration_s:.1f} s")
+
+
+def _show_reports(reports: Sequence[SyncReport], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"changed": any(r.changed for r in reports), "servers": reports})
+        return
+    rows = [
+        (
+            r.server,
+            r.status,
+            len(r.added),
+            len(r.updated),
+            len(r.removed),
+            r.unchanged,
+            r.quarantined,
+            f"{r.duration_s:.1f} s",
+            r.error or "",
+        )
+        for r in reports
+    ]
+    columns = (
+        "server", "status", "added", "updated", "removed", "unchanged", "set aside", "took",
+        "error",
+    )  # fmt: skip
+    if reports:
+        print_table(columns, rows, empty="")
+        if not any(report.changed for report in reports):
+            print_line("Nothing changed.")
+
+
+@app.command()
+def changes(
+    since: Annotated[int, typer.Option(min=0, help="Only after this revision.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="The last so many.")] = 20,
+    server: Annotated[str | None, typer.Option(help="Only of this server.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed in the registry: who, what, when."""
+
+    async def work(runtime: Runtime) -> list[Change]:
+        owner = ServerName(server) if server else None
+        found: list[Change] = []
+        start = Revision(since)
+        while page := runtime.store.list_changes(since=start, limit=_PAGE, server=owner):
+            found = [*found, *page][-limit:]
+            start = page[-1].revision
+        return found
+
+    found = run(work)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(c.revision, c.at, c.actor, c.action, c.subject, ", ".join(c.fields)) for c in found]
+    columns = ("revision", "when", "who", "what", "subject", "fields")
+    print_table(columns, rows, empty="Nothing has changed yet.")

@@ -1,0 +1,157 @@
+"""Serving and looking after it: ``serve``, ``stdio``, ``doctor`` and ``connect``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import anyio
+import typer
+
+from toolcrib_registry.errors import InvalidInput
+from toolcrib_registry.types import HttpTransport, StdioTransport
+from toolcrib_server.hosts import (
+    ENTRY_NAME,
+    Host,
+    Machine,
+    Plan,
+    Scope,
+    apply,
+    find_executable,
+    plan_connect,
+    plan_remove,
+    plan_undo,
+)
+from toolcrib_server.runtime import Runtime, run_background
+
+from .app import EXIT_FAILED, AsJson, app, read_settings, run
+from .output import print_json, print_line, print_note, print_table
+
+_CARRIED = frozenset({"TOOLCRIB_DATA_DIR", "TOOLCRIB_DATABASE_URL", "TOOLCRIB_CACHE_DIR"})
+"""Settings that say which registry is meant."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
+) -> None:
+    """Serve MCP at /mcp and the REST API, and keep the registry in step with its servers."""
+    # The HTTP stack is imported here: no other verb needs it.
+    from toolcrib_server.asgi import refuse_open_door  # noqa: PLC0415
+    from toolcrib_server.asgi import serve as serve_http  # noqa: PLC0415
+
+    settings = read_settings(host=host, port=port)
+    refuse_open_door(settings)
+
+    async def work(runtime: Runtime) -> None:
+        where = f"http://{settings.host}:{settings.port}"
+        print_note(f"Toolcrib serves MCP at {where}/mcp and its API at {where}/docs. Ctrl-C ends.")
+        await serve_http(runtime)
+
+    run(work, host=host, port=port)
+
+
+@app.command()
+def stdio() -> None:
+    """Serve MCP over standard input and output, as assistants start it."""
+    run(_stdio)
+
+
+async def _stdio(runtime: Runtime) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_background, runtime)
+        await runtime.gateway.run_stdio()
+        tasks.cancel_scope.cancel()
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check everything that Toolcrib stands on, and say what to do about what is wrong."""
+    from toolcrib_server.doctor import examine  # noqa: PLC0415
+
+    checks = run(examine)
+    if as_json:
+        print_json({"ok": all(check.ok for check in checks), "checks": checks})
+    else:
+        rows = [("ok" if c.ok else "WRONG", c.name, c.detail) for c in checks]
+        print_table(("", "what", "detail"), rows, empty="")
+        for check in checks:
+            if check.advice:
+                print_line(f"{check.name}: {check.advice}")
+    if not all(check.ok for check in checks):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def connect(
+    host: Annotated[Host, typer.Argument(help="The assistant to connect.")],
+    scope: Annotated[Scope, typer.Option(help="For this user, or this project.")] = Scope.USER,
+    url: Annotated[
+        str | None, typer.Option(help="Connect to a served Toolcrib, as http://127.0.0.1:8321/mcp.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the entry is called.")] = ENTRY_NAME,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last change.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the entry out.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the change.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write Toolcrib into an assistant's configuration; shows the change and asks first."""
+    plan = _plan(host, scope, url, name, undo=undo, remove=remove)
+    written = _carry_out(plan, yes=yes, dry_run=dry_run, quiet=as_json)
+    if as_json:
+        print_json(
+            {
+                "host": plan.host,
+                "action": plan.action,
+                "path": str(plan.path),
+                "diff": plan.diff,
+                "changed": written,
+                "notes": plan.notes,
+            }
+        )
+
+
+def _plan(
+    host: Host, scope: Scope, url: str | None, name: str, *, undo: bool, remove: bool
+) -> Plan:
+    machine = Machine.current()
+    if undo and remove:
+        raise InvalidInput("--undo and --remove exclude each other.")
+    if undo:
+        return plan_undo(host, machine=machine, scope=scope, name=name)
+    if remove:
+        return plan_remove(host, machine=machine, scope=scope, name=name)
+    # An assistant starts the command without this shell's environment.
+    env = {key: value for key, value in machine.environ.items() if key in _CARRIED}
+    stdio = StdioTransport(str(find_executable(machine)), ("stdio",), env)
+    transport = HttpTransport(url) if url else stdio
+    return plan_connect(host, transport=transport, machine=machine, scope=scope, name=name)
+
+
+def _carry_out(plan: Plan, *, yes: bool, dry_run: bool, quiet: bool) -> bool:
+    if not plan.changes:
+        if not quiet:
+            for line in plan.notes or (f"{plan.path} is as it should be; nothing to change.",):
+                print_line(line)
+        return False
+    if not quiet:
+        print_line(plan.diff)
+    if dry_run:
+        return False
+    if not yes and not _agreed(plan):
+        print_note("Nothing was changed.")
+        raise typer.Exit(EXIT_FAILED)
+    backup = apply(plan)
+    if not quiet:
+        print_line(f"Changed {plan.path}." + (f" Backup: {backup}" if backup else ""))
+        for note in plan.notes:
+            print_line(note)
+    return True
+
+
+def _agreed(plan: Plan) -> bool:
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{plan.path} would be changed as shown: say --yes to agree.")
+    return typer.confirm("Make this change?", err=True)

@@ -1,0 +1,71 @@
+"""Errors in the protocol's two forms, made here and nowhere else on this face.
+
+A request that no model could mend is a JSON-RPC error; everything a model can act on (wrong
+arguments, an unknown name behind `call_tool`, an upstream's failure) is a result that says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from toolcrib_registry.errors import (
+    InvalidArguments,
+    NotCallable,
+    NotFound,
+    ToolcribError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def unknown_tool(name: str, known: list[str]) -> MCPError:
+    """Refuse a tool that this server does not have."""
+    return MCPError(
+        code=INVALID_PARAMS,
+        message=(
+            f"Unknown tool: {name!r}. This server's tools are {', '.join(known)}; a tool that "
+            "search_tools found is run as call_tool(name, arguments)."
+        ),
+    )
+
+
+def error_result(error: ToolcribError) -> dict[str, Any]:
+    """Answer with an error and what to do about it."""
+    advice = _advice(error)
+    text = f"{error.detail} {advice}" if advice else error.detail
+    return {
+        "content": [{"type": "text", "text": text}],
+        "isError": True,
+        "_meta": {"toolcrib/code": error.code},
+    }
+
+
+def internal_error(error: Exception) -> dict[str, Any]:
+    """Answer for a defect of ours: logged in full, shown by a number."""
+    incident = uuid.uuid4().hex[:12]
+    logger.error("Internal error %s", incident, exc_info=error)
+    text = f"Toolcrib failed by itself (incident {incident}, see its log). Trying again may help."
+    return {"content": [{"type": "text", "text": text}], "isError": True}
+
+
+def _advice(error: ToolcribError) -> str:
+    match error:
+        case NotFound(what="tool"):
+            return "Find the exact name with search_tools."
+        case InvalidArguments():
+            return "Mend the named fields and call again."
+        case UpstreamTimeout():
+            return "It may be slow or stuck: try once more, or use another tool."
+        case UpstreamUnavailable():
+            return "Use another tool for now, or try later."
+        case NotCallable():
+            return "Search for another tool."
+        case _:
+            return ""

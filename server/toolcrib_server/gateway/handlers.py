@@ -1,0 +1,175 @@
+"""What each meta-tool does: arguments in, a result object out.
+
+Every answer is structured and has a short readable text beside it; the result of `call_tool` is
+the upstream's own, untouched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import anyio.to_thread
+from mcp.server.context import ServerRequestContext
+
+from toolcrib_registry.errors import NotFound, ToolcribError
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import Entry, EntryKind, JsonObject, ServerName
+from toolcrib_server.guard import principal_of
+from toolcrib_server.invocation.arguments import ArgumentCheck
+from toolcrib_server.invocation.invoker import Invoker
+from toolcrib_server.selection.models import ModelSelector, Objective
+from toolcrib_server.selection.selector import Selector
+
+from .constraints import read_constraints
+from .definitions import CALL_TOOL, DEFAULT_K, GET_TOOL_DETAILS, SEARCH_TOOLS, SELECT_MODEL
+from .errors import error_result, internal_error, unknown_tool
+from .views import Detail, render_answer, render_entry, render_selection, render_text
+
+Result = dict[str, Any]
+Context = ServerRequestContext[Any]
+
+
+class MetaTools:
+    """The handlers of the meta-tools, over parts that are open already."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        selector: Selector,
+        models: ModelSelector,
+        invoker: Invoker,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        self._store = store
+        self._selector = selector
+        self._models = models
+        self._invoker = invoker
+        self._count_tokens = count_tokens
+        self._checks: dict[str, ArgumentCheck] = {}
+        self._handlers: Mapping[str, Callable[[Context, JsonObject], Awaitable[Result]]] = {
+            SEARCH_TOOLS: self._search_tools,
+            GET_TOOL_DETAILS: self._get_tool_details,
+            CALL_TOOL: self._call_tool,
+            SELECT_MODEL: self._select_model,
+        }
+
+    def define(self, tools: Sequence[JsonObject]) -> None:
+        """Hold callers to these definitions."""
+        self._checks = {
+            tool["name"]: ArgumentCheck(tool["name"], tool["inputSchema"]) for tool in tools
+        }
+
+    async def call(self, ctx: Context, name: str, arguments: JsonObject) -> Result:
+        """Run a meta-tool. Whatever goes wrong behind it is a result that says so.
+
+        Raises:
+            MCPError: There is no such meta-tool.
+        """
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise unknown_tool(name, list(self._handlers))
+        try:
+            arguments = _untangled(arguments)
+            self._checks[name].check(arguments)
+            return await handler(ctx, arguments)
+        except ToolcribError as error:
+            return error_result(error)
+        except Exception as error:  # noqa: BLE001  # top of a request: logged and answered
+            return internal_error(error)
+
+    async def _search_tools(self, _: Context, arguments: JsonObject) -> Result:
+        kind, server = arguments.get("kind"), arguments.get("server")
+        if server is not None:
+            # A filter on a server that is not there would silently find nothing.
+            await anyio.to_thread.run_sync(self._store.get_server, ServerName(server))
+        answer = await self._selector.search(
+            arguments["query"],
+            k=arguments.get("k", DEFAULT_K),
+            kinds=[EntryKind(kind)] if kind else None,
+            servers=[ServerName(server)] if server else None,
+        )
+        view = render_answer(
+            answer,
+            Detail(arguments.get("detail", Detail.BRIEF)),
+            max_tokens=arguments.get("max_tokens"),
+            count_tokens=self._count_tokens,
+        )
+        return _result(view, render_text(view))
+
+    async def _get_tool_details(self, _: Context, arguments: JsonObject) -> Result:
+        found, missing = await anyio.to_thread.run_sync(self._read, arguments["names"])
+        view = {
+            "tools": [render_entry(entry) for entry in found],
+            "missing": [{"name": error.name, "near": list(error.near)} for error in missing],
+        }
+        text = "\n".join(
+            [
+                *(json.dumps(tool, ensure_ascii=False) for tool in view["tools"]),
+                *(error.detail for error in missing),
+            ]
+        )
+        return _result(view, text) | {"isError": not found}
+
+    def _read(self, names: Sequence[str]) -> tuple[list[Entry], list[NotFound]]:
+        found: list[Entry] = []
+        missing: list[NotFound] = []
+        for name in dict.fromkeys(names):
+            entry = self._find(name)
+            if entry:
+                found.append(entry)
+            else:
+                near = self._store.near_names(EntryKind.TOOL, name)
+                missing.append(NotFound("tool", name, near=near))
+        return found, missing
+
+    def _find(self, name: str) -> Entry | None:
+        """Find by name among all kinds, tools first."""
+        lookups = (self._store.find_entry(kind, name) for kind in EntryKind)
+        return next((entry for entry in lookups if entry), None)
+
+    async def _call_tool(self, ctx: Context, arguments: JsonObject) -> Result:
+        return await self._invoker.call(
+            arguments["name"],
+            arguments.get("arguments") or {},
+            face="mcp",
+            principal=principal_of(ctx.request.scope).name if ctx.request else "local",
+            on_progress=ctx.session.report_progress if _wants_progress(ctx) else None,
+        )
+
+    async def _select_model(self, _: Context, arguments: JsonObject) -> Result:
+        select = partial(self._models.select, arguments["task"])
+        selection = await select(
+            constraints=read_constraints(arguments.get("constraints") or {}),
+            objective=Objective(arguments.get("objective", Objective.RELEVANCE)),
+            k=arguments.get("k", DEFAULT_K),
+        )
+        view, text = render_selection(selection)
+        return _result(view, text)
+
+
+def _untangled(arguments: JsonObject) -> JsonObject:
+    """Accept an ``arguments`` that a model wrote as JSON text instead of an object."""
+    inner = arguments.get("arguments")
+    if not isinstance(inner, str):
+        return arguments
+    try:
+        decoded = json.loads(inner)
+    except ValueError:
+        return arguments
+    return {**arguments, "arguments": decoded} if isinstance(decoded, dict) else arguments
+
+
+def _wants_progress(ctx: Context) -> bool:
+    return bool(ctx.meta) and "progressToken" in cast("Mapping[str, Any]", ctx.meta)
+
+
+def _result(view: Mapping[str, Any], text: str) -> Result:
+    return {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": view,
+        "isError": False,
+    }

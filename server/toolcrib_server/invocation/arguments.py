@@ -1,0 +1,155 @@
+"""Do these arguments fit this schema? JSON Schema 2020-12, bounded, never fetching anything.
+
+Says which field is wrong and what was expected, in words a model can act on.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import regex
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend, validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from toolcrib_registry.errors import ArgumentProblem, InvalidArguments
+from toolcrib_registry.types import JsonObject
+
+_MAX_PROBLEMS = 8
+_MAX_SHOWN = 120
+_PATTERN_TIMEOUT_S = 0.05
+
+
+class ArgumentCheck:
+    """A tool's schema, compiled once. Callable from any thread."""
+
+    def __init__(self, tool: str, schema: JsonObject) -> None:
+        self._tool = tool
+        self._validator = _compile(schema)
+
+    def check(self, arguments: JsonObject) -> None:
+        """Accept arguments that fit.
+
+        A schema that cannot be applied (a ``$ref`` to elsewhere, or one that never ends) accepts
+        everything: the upstream is the judge of its own tool.
+
+        Raises:
+            InvalidArguments: They do not fit; each misfit is named.
+        """
+        problems: list[ArgumentProblem] = []
+        try:
+            for error in self._validator.iter_errors(arguments):
+                problems.append(_problem(error))
+                if len(problems) == _MAX_PROBLEMS:
+                    break
+        except (Unresolvable, RecursionError):
+            return
+        if problems:
+            raise InvalidArguments(self._tool, problems)
+
+
+def _compile(schema: JsonObject) -> Validator:
+    dialect = validator_for(schema, default=Draft202012Validator)
+    checked = _with_bounded_patterns(dialect)
+    # An empty registry resolves references inside the schema and fetches none from outside it.
+    return checked(schema, registry=Registry())
+
+
+@functools.cache
+def _with_bounded_patterns(dialect: type[Validator]) -> type[Validator]:
+    return extend(dialect, {"pattern": _pattern})
+
+
+def _pattern(_: Validator, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
+    """Check ``pattern`` with a time limit: the expression comes from the upstream."""
+    if not isinstance(instance, str):
+        return
+    try:
+        fits = regex.search(pattern, instance, timeout=_PATTERN_TIMEOUT_S)
+    except (TimeoutError, regex.error):
+        return
+    if not fits:
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _problem(error: ValidationError) -> ArgumentProblem:
+    specific = best_match([error]) or error
+    path = ".".join(str(part) for part in specific.absolute_path)
+    describe = _DESCRIBE.get(str(specific.validator))
+    if describe:
+        return describe(path, specific)
+    return ArgumentProblem(path, _cut(specific.message))
+
+
+def _missing(path: str, error: ValidationError) -> ArgumentProblem:
+    required = cast("Sequence[str]", error.validator_value)
+    instance = cast("Mapping[str, Any]", error.instance)
+    # One error per missing name; the message quotes it first.
+    name = next(n for n in required if n not in instance and error.message.startswith(repr(n)))
+    schema = cast("Mapping[str, Any]", error.schema).get("properties", {}).get(name)
+    return ArgumentProblem(f"{path}.{name}" if path else name, "is missing", _expectation(schema))
+
+
+def _wrong_type(path: str, error: ValidationError) -> ArgumentProblem:
+    found = _json_type(error.instance)
+    return ArgumentProblem(path, f"is {found}", _expectation({"type": error.validator_value}))
+
+
+def _not_in_enum(path: str, error: ValidationError) -> ArgumentProblem:
+    allowed = ", ".join(repr(v) for v in cast("Sequence[Any]", error.validator_value))
+    return ArgumentProblem(path, f"is {_cut(repr(error.instance))}", _cut(f"one of {allowed}"))
+
+
+def _unknown(path: str, error: ValidationError) -> ArgumentProblem:
+    known = cast("Mapping[str, Any]", error.schema).get("properties", {})
+    instance = cast("Mapping[str, Any]", error.instance)
+    extra = ", ".join(repr(name) for name in instance if name not in known)
+    expected = f"only {', '.join(known)}" if known else "no fields"
+    return ArgumentProblem(path, _cut(f"has unknown field {extra}"), _cut(expected))
+
+
+_DESCRIBE: Mapping[str, Callable[[str, ValidationError], ArgumentProblem]] = {
+    "required": _missing,
+    "type": _wrong_type,
+    "enum": _not_in_enum,
+    "additionalProperties": _unknown,
+}
+
+
+def _expectation(schema: object) -> str:
+    if not isinstance(schema, Mapping):
+        return ""
+    schema = cast("Mapping[str, Any]", schema)
+    if "enum" in schema:
+        return _cut("one of " + ", ".join(repr(v) for v in schema["enum"]))
+    kinds = schema.get("type")
+    if isinstance(kinds, str):
+        return kinds
+    return " or ".join(str(k) for k in kinds) if isinstance(kinds, list) else ""
+
+
+def _json_type(value: object) -> str:
+    names = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}
+    if value is None:
+        return "null"
+    return next((n for t, n in names.items() if isinstance(value, t)), "object")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+def shape_of(arguments: JsonObject) -> dict[str, str]:
+    """Describe arguments by type and size alone, for the audit record."""
+    return {str(key)[:64]: _shape(value) for key, value in list(arguments.items())[:32]}
+
+
+def _shape(value: object) -> str:
+    if isinstance(value, str | list | dict):
+        return f"{_json_type(value)}({len(cast('Sequence[object]', value))})"
+    return _json_type(value)

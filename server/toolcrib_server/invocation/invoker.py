@@ -1,0 +1,161 @@
+"""Calls a tool: resolve, permit, check, call, record. No face has a path of its own.
+
+Resolved tools and compiled schemas are kept while the registry stays at its revision, so a warm
+call touches neither the database nor another thread.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import anyio
+import anyio.to_thread
+
+from toolcrib_registry.errors import InvalidInput, NotCallable, NotFound, ToolcribError
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import (
+    CallRecord,
+    EntryKind,
+    JsonObject,
+    Server,
+    Tool,
+)
+
+from .arguments import ArgumentCheck, shape_of
+from .audit import AuditLog
+
+OnProgress = Callable[[float, float | None, str | None], Any]
+"""Called with (progress, total, message) as the upstream reports them."""
+
+
+class Caller(Protocol):
+    """Reaches upstream servers."""
+
+    async def call_tool(
+        self,
+        server: Server,
+        local_name: str,
+        arguments: JsonObject,
+        *,
+        timeout_s: float,
+        meta: JsonObject | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Any]:
+        """Call a tool and return the result object as the server sent it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    tool: Tool
+    server: Server
+    check: ArgumentCheck
+
+
+class Invoker:
+    """The one way out."""
+
+    def __init__(self, store: Store, caller: Caller, audit: AuditLog) -> None:
+        self._store = store
+        self._caller = caller
+        self._audit = audit
+        self._resolved: dict[str, _Resolved] = {}
+
+    def forget(self) -> None:
+        """Drop what was resolved: the registry has changed."""
+        self._resolved.clear()
+
+    async def call(
+        self,
+        name: str,
+        arguments: JsonObject,
+        *,
+        face: str,
+        principal: str,
+        timeout_s: float | None = None,
+        meta: JsonObject | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Any]:
+        """Call the tool with the public name ``name``; return its result object, untouched.
+
+        A failure that the tool itself reports is a result (``isError``), not an error.
+
+        Raises:
+            NotFound: No such tool; near names are offered.
+            NotCallable: It, or its server, is disabled, or it comes from a catalogue.
+            InvalidArguments: The arguments do not fit its schema.
+            UpstreamError: Its server failed or did not answer in time.
+        """
+        started = time.perf_counter()
+        outcome = "ok"
+        resolved: _Resolved | None = None
+        try:
+            resolved = self._resolved.get(name) or await self._resolve(name)
+            resolved.check.check(arguments)
+            result = await self._caller.call_tool(
+                resolved.server,
+                resolved.tool.local_name,
+                arguments,
+                timeout_s=self._deadline(resolved.server, timeout_s),
+                meta=meta,
+                on_progress=on_progress,
+            )
+            outcome = "tool-error" if result.get("isError") else "ok"
+            return result
+        except ToolcribError as error:
+            outcome = error.code
+            raise
+        finally:
+            if resolved:
+                self._audit.add(
+                    CallRecord(
+                        id=uuid.uuid4().hex,
+                        at=datetime.now(UTC),
+                        subject=resolved.tool.id,
+                        server=resolved.server.name,
+                        face=face,
+                        principal=principal,
+                        outcome=outcome,
+                        duration_ms=(time.perf_counter() - started) * 1000,
+                        argument_shape=shape_of(arguments),
+                    )
+                )
+
+    async def _resolve(self, name: str) -> _Resolved:
+        resolved = await anyio.to_thread.run_sync(self._read, name)
+        self._resolved[name] = resolved
+        return resolved
+
+    def _read(self, name: str) -> _Resolved:
+        tool = self._store.find_entry(EntryKind.TOOL, name)
+        if not isinstance(tool, Tool):
+            near = self._store.near_names(EntryKind.TOOL, name)
+            raise NotFound("tool", name, near=near)
+        server = self._store.get_server(tool.server)
+        _permit(tool, server)
+        return _Resolved(tool, server, ArgumentCheck(name, tool.input_schema))
+
+    @staticmethod
+    def _deadline(server: Server, timeout_s: float | None) -> float:
+        if timeout_s is None:
+            return server.call_timeout_s
+        if not timeout_s > 0:
+            raise InvalidInput(f"The timeout is {timeout_s:g} s; it must be more than 0.")
+        return min(timeout_s, server.call_timeout_s)
+
+
+def _permit(tool: Tool, server: Server) -> None:
+    if not server.callable:
+        raise NotCallable(
+            f"{tool.name} comes from the imported catalogue {server.name!r}: it can be found, but "
+            "there is no server behind it. Register the server itself to call it."
+        )
+    if not server.enabled:
+        raise NotCallable(f"{tool.name} is off, because its server {server.name!r} is disabled.")
+    if not tool.enabled:
+        raise NotCallable(f"{tool.name} is disabled.")

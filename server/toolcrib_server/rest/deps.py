@@ -1,0 +1,156 @@
+"""What the HTTP face is built from: opened parts, each known by the little that is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, ParamSpec, Protocol, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from toolcrib_registry.errors import NotPermitted
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import EntryKind, JsonObject, Revision, Server, ServerName
+from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
+from toolcrib_server.selection.models import ModelSelector
+from toolcrib_server.selection.selector import Answer
+from toolcrib_server.sync.indexer import IndexReport
+from toolcrib_server.sync.reconcile import SyncReport
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_STORE_THREADS = 8
+
+
+class Searcher(Protocol):
+    """Ranks entries for a query."""
+
+    async def search(
+        self,
+        query: str,
+        *,
+        k: int = 5,
+        kinds: Collection[EntryKind] | None = None,
+        servers: Collection[ServerName] | None = None,
+    ) -> Answer:
+        """Return the ``k`` entries that fit best, best first."""
+        ...
+
+
+class Invoker(Protocol):
+    """The one way out for calls."""
+
+    async def call(
+        self,
+        name: str,
+        arguments: JsonObject,
+        *,
+        face: str,
+        principal: str,
+        timeout_s: float | None = None,
+    ) -> JsonObject:
+        """Call a tool by its public name; return its result object as MCP has it."""
+        ...
+
+
+class Syncer(Protocol):
+    """Makes the registry say what the upstreams say."""
+
+    async def sync(
+        self, names: Sequence[ServerName] | None = None, *, actor: str = "sync"
+    ) -> tuple[SyncReport, ...]:
+        """Sync the named servers, or every enabled one; a failure is in its report."""
+        ...
+
+
+class Registrar(Protocol):
+    """Adds, changes and removes servers: store, secrets, upstream link and index at once.
+
+    Values of ``env`` and ``headers`` arrive as they were sent; literals are moved to the secrets.
+    """
+
+    async def add_server(self, server: Server, *, actor: str) -> Server:
+        """Register a server; its first sync may still be under way on return."""
+        ...
+
+    async def update_server(self, server: Server, *, actor: str) -> Server:
+        """Replace a server's settings."""
+        ...
+
+    async def remove_server(self, name: ServerName, *, actor: str) -> object:
+        """Remove a server and all it owns."""
+        ...
+
+
+class Indexer(Protocol):
+    """Keeps the index at the head of the change log."""
+
+    @property
+    def revision(self) -> Revision | None:
+        """How far the index is; None before it has been opened."""
+        ...
+
+    async def catch_up(self) -> IndexReport:
+        """Bring the index to the head, then return."""
+        ...
+
+
+def no_blockers() -> Sequence[str]:
+    """Say that nothing keeps it from serving."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """The opened parts. ``blockers`` names what keeps the process from serving right now."""
+
+    store: Store
+    searcher: Searcher
+    models: ModelSelector
+    invoker: Invoker
+    syncer: Syncer
+    registrar: Registrar
+    indexer: Indexer
+    keys: KeyRing
+    version: str
+    blockers: Callable[[], Sequence[str]] = no_blockers
+    allow_stdio: bool = False
+    """Whether an administrator may register servers that run a command on this machine."""
+    limiter: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(_STORE_THREADS)
+    )
+
+    async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call of the store in a worker thread."""
+        work = partial(call, *args, **kwargs)
+        return await anyio.to_thread.run_sync(work, limiter=self.limiter)
+
+
+def _deps(request: Request) -> Deps:
+    return cast("Deps", request.app.state.deps)
+
+
+def _user(
+    request: Request,
+    _shown: Annotated[
+        HTTPAuthorizationCredentials | None,
+        Security(HTTPBearer(auto_error=False, description="An API key of this server.")),
+    ],
+) -> Principal:
+    return principal_of(request.scope)
+
+
+def _admin(principal: Annotated[Principal, Depends(_user)]) -> Principal:
+    if principal.role is not Role.ADMIN:
+        raise NotPermitted("This needs an administrator's API key; yours may search and call.")
+    return principal
+
+
+Parts = Annotated[Deps, Depends(_deps)]
+User = Annotated[Principal, Depends(_user)]
+Admin = Annotated[Principal, Depends(_admin)]

@@ -1,0 +1,132 @@
+"""How a server is reached, as it may be shown: no secret in it; and back, where it comes unchanged.
+
+References (``${…}``) show, so that one can see where a value comes from; literals do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import urlsplit, urlunsplit
+
+from toolcrib_registry.errors import InvalidInput
+from toolcrib_registry.types import (
+    CatalogTransport,
+    HttpTransport,
+    SseTransport,
+    StdioTransport,
+    Transport,
+)
+
+MASK = "•••"
+_REFERENCE = re.compile(r"\$\{([^{}]*?)(?::-[^{}]*)?\}")
+_SECRET_FLAG = re.compile(
+    r"^--?[\w-]*(?:key|token|secret|passw|auth|credential)[\w-]*", re.IGNORECASE
+)
+
+
+def masked(transport: Transport) -> Transport:
+    """Return the transport as it may be shown."""
+    match transport:
+        case StdioTransport(args=args, env=env):
+            return replace(transport, args=_masked_args(args), env=_masked_values(env))
+        case HttpTransport(url=url, headers=headers) | SseTransport(url=url, headers=headers):
+            return replace(transport, url=mask_url(url), headers=_masked_values(headers))
+        case CatalogTransport():
+            return transport
+
+
+def unmasked(given: Transport, stored: Transport) -> Transport:
+    """Put stored values in the place of those that come back as they were shown.
+
+    Raises:
+        InvalidInput: A masked value came for which nothing is stored.
+    """
+    whole = _restored(given, stored)
+    for where, value in _values(whole):
+        if MASK in value:
+            raise InvalidInput(
+                f"{where} is masked: send the value itself, or a reference such as ${{NAME}}."
+            )
+    return whole
+
+
+def mask_value(value: str) -> str:
+    """Mask all of a value but its references; their defaults go too."""
+    parts = _REFERENCE.split(value)
+    # split gives literal, name, literal, name, … literal
+    return "".join(
+        f"${{{part}}}" if index % 2 else (MASK if part.strip() else "")
+        for index, part in enumerate(parts)
+    )
+
+
+def mask_url(url: str) -> str:
+    """Mask a URL's user and the values of its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return MASK
+    host = parts.netloc.rpartition("@")[2]
+    netloc = f"{MASK}@{host}" if "@" in parts.netloc else parts.netloc
+    pairs = [pair.partition("=") for pair in parts.query.split("&")] if parts.query else []
+    query = "&".join(f"{name}={mask_value(value)}" if eq else name for name, eq, value in pairs)
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+
+
+def _masked_values(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: mask_value(value) for name, value in values.items()}
+
+
+def _masked_args(args: Sequence[str]) -> tuple[str, ...]:
+    shown: list[str] = []
+    follows_secret_flag = False
+    for arg in args:
+        flag, equals, value = arg.partition("=")
+        named = bool(_SECRET_FLAG.match(flag))
+        if follows_secret_flag and not arg.startswith("-"):
+            shown.append(mask_value(arg))
+        elif named and equals:
+            shown.append(f"{flag}={mask_value(value)}")
+        else:
+            shown.append(mask_url(arg) if "://" in arg else arg)
+        follows_secret_flag = named and not equals
+    return tuple(shown)
+
+
+def mask_args(args: Sequence[str]) -> list[str]:
+    """Mask what follows a flag that names a secret, and secrets in URLs."""
+    return list(_masked_args(args))
+
+
+def _restored(given: Transport, stored: Transport) -> Transport:
+    match given, stored:
+        case StdioTransport(), StdioTransport():
+            args = stored.args if given.args == _masked_args(stored.args) else given.args
+            return replace(given, args=args, env=_restored_values(given.env, stored.env))
+        case ((HttpTransport() | SseTransport()), (HttpTransport() | SseTransport())):
+            url = stored.url if given.url == mask_url(stored.url) else given.url
+            headers = _restored_values(given.headers, stored.headers)
+            return replace(given, url=url, headers=headers)
+        case _:
+            return given
+
+
+def _restored_values(given: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: stored[name] if name in stored and value == mask_value(stored[name]) else value
+        for name, value in given.items()
+    }
+
+
+def _values(transport: Transport) -> list[tuple[str, str]]:
+    match transport:
+        case StdioTransport(args=args, env=env):
+            listed = [("an argument", arg) for arg in args]
+            return [*listed, *((f"env.{name}", value) for name, value in env.items())]
+        case HttpTransport(url=url, headers=headers) | SseTransport(url=url, headers=headers):
+            named = [(f"headers.{name}", value) for name, value in headers.items()]
+            return [("url", url), *named]
+        case CatalogTransport():
+            return []

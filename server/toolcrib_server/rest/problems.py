@@ -1,0 +1,205 @@
+"""Errors as RFC 9457 problems: the only place where the HTTP face says what went wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from toolcrib_registry import errors
+from toolcrib_registry.errors import ArgumentProblem, InvalidArguments, ToolcribError
+from toolcrib_registry.wire import FieldProblemOut, ProblemOut
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_STATUS: dict[type[ToolcribError], int] = {
+    errors.InvalidInput: 400,
+    errors.NotAuthenticated: 401,
+    errors.NotPermitted: 403,
+    errors.NotFound: 404,
+    errors.AlreadyExists: 409,
+    errors.NotCallable: 409,
+    errors.UpstreamUnavailable: 503,
+    errors.UpstreamTimeout: 504,
+    errors.UpstreamError: 502,
+    errors.StoreFull: 507,
+    errors.StoreError: 503,
+    errors.EncoderError: 503,
+    ToolcribError: 500,
+}
+_UPSTREAM_RETRY_S = 5
+_STORE_RETRY_S = 1
+_MAX_FIELD_PROBLEMS = 20
+_UNION_BRANCHES = frozenset({"str", "int", "float", "bool", "list", "function-after", "nullable"})
+_SHOULD_BE = "Input should be "
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every error of an app answered as a problem."""
+    app.add_exception_handler(ToolcribError, _on_toolcrib_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+
+class LastResort:
+    """Answers what nobody expected with a 500 that bears an id, and logs it under that id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            return
+        except Exception:
+            instance = f"urn:uuid:{uuid.uuid4()}"
+            logger.exception("%s %s failed (%s)", scope.get("method"), scope.get("path"), instance)
+            if scope["type"] != "http" or started:
+                raise
+            detail = f"An internal error happened. The log has it under {instance}."
+            problem = _problem(500, ToolcribError.code, ToolcribError.title, detail)
+            response = _response(problem.model_copy(update={"instance": instance}))
+            await response(scope, receive, send)
+
+
+def problem_of(error: ToolcribError) -> ProblemOut:
+    """Render an error of the tree."""
+    kinds = type(error).__mro__
+    status = next(_STATUS[kind] for kind in kinds if kind in _STATUS)
+    problem = _problem(status, error.code, error.title, error.detail)
+    return problem.model_copy(update={"data": _data(error), "errors": _field_problems(error)})
+
+
+def problem_response(error: ToolcribError) -> Response:
+    """Render an error of the tree as a response, with what its status calls for in headers."""
+    return _response(problem_of(error), headers=_headers(error))
+
+
+async def _on_toolcrib_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ToolcribError)
+    response = problem_response(error)
+    if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return response
+
+
+async def _on_validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = list(_fields(error.errors()))[:_MAX_FIELD_PROBLEMS]
+    said = "; ".join(
+        f"{f.path or 'the body'}: {f.problem}" + (f" (expected {f.expected})" if f.expected else "")
+        for f in found
+    )
+    kind = errors.InvalidInput
+    problem = _problem(400, kind.code, kind.title, f"The request does not fit: {said}")
+    return _response(problem.model_copy(update={"errors": found}))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = HTTPStatus(error.status_code).phrase
+    detail = {
+        404: f"There is nothing at {request.url.path}. See /openapi.json for what there is.",
+        405: f"{request.method} is not allowed at {request.url.path}.",
+    }.get(error.status_code, "The request could not be read. A JSON object in UTF-8 is expected.")
+    code = title.lower().replace(" ", "-")
+    return _response(_problem(error.status_code, code, title, detail), headers=error.headers)
+
+
+def too_large(limit: int) -> Response:
+    """Render the refusal of a body over the limit."""
+    detail = f"The body is larger than {limit} bytes."
+    return _response(_problem(413, "content-too-large", "The body is too large", detail))
+
+
+def too_slow(timeout_s: float) -> Response:
+    """Render the refusal of a body that did not arrive in time."""
+    detail = f"The body did not arrive within {timeout_s:g} s."
+    return _response(_problem(408, "request-timeout", "The request took too long", detail))
+
+
+def _problem(status: int, code: str, title: str, detail: str) -> ProblemOut:
+    return ProblemOut(
+        type=f"urn:toolcrib:problem:{code}", title=title, status=status, code=code, detail=detail
+    )
+
+
+def _response(problem: ProblemOut, *, headers: Mapping[str, str] | None = None) -> Response:
+    body = problem.model_dump_json(exclude_defaults=True)
+    return Response(body, problem.status, headers, MEDIA_TYPE)
+
+
+def _headers(error: ToolcribError) -> dict[str, str]:
+    match error:
+        case errors.UpstreamUnavailable(retry_after_s=wait):
+            return {"Retry-After": str(max(1, math.ceil(wait or _UPSTREAM_RETRY_S)))}
+        case errors.StoreBusy():
+            return {"Retry-After": str(_STORE_RETRY_S)}
+        case errors.NotAuthenticated():
+            return {"WWW-Authenticate": "Bearer"}
+        case _:
+            return {}
+
+
+def _data(error: ToolcribError) -> dict[str, Any]:
+    return {
+        name: list(cast("Sequence[Any]", value)) if isinstance(value, tuple) else value
+        for name, value in vars(error).items()
+        if name not in {"detail", "problems"}
+    }
+
+
+def _field_problems(error: ToolcribError) -> list[FieldProblemOut]:
+    problems: Sequence[ArgumentProblem] = (
+        error.problems if isinstance(error, InvalidArguments) else ()
+    )
+    return [FieldProblemOut(**dataclasses.asdict(problem)) for problem in problems]
+
+
+def _fields(found: Iterable[Mapping[str, Any]]) -> Iterable[FieldProblemOut]:
+    """Name each field once: the branches of a union all complain of the same one."""
+    by_path: dict[str, list[tuple[str, str]]] = {}
+    for item in found:
+        path = "" if item["type"] == "json_invalid" else _path(item["loc"])
+        by_path.setdefault(path, []).append(_said(item))
+    for path, said in by_path.items():
+        what = "; ".join(dict.fromkeys(problem for problem, _ in said))
+        fits = " or ".join(dict.fromkeys(expected for _, expected in said if expected))
+        yield FieldProblemOut(path=path, problem=what, expected=fits)
+
+
+def _path(location: Sequence[str | int]) -> str:
+    parts = [str(part) for part in location[1:]]
+    return ".".join(p for p in parts if p not in _UNION_BRANCHES and not set(p) & set("[]-()"))
+
+
+def _said(item: Mapping[str, Any]) -> tuple[str, str]:
+    message = str(item["msg"])
+    if item["type"] == "missing":
+        return "is missing", ""
+    if item["type"] == "json_invalid":
+        return f"is not JSON: {item.get('ctx', {}).get('error', 'cannot be parsed')}", "JSON"
+    if message.startswith(_SHOULD_BE):
+        return "is not valid", message.removeprefix(_SHOULD_BE)
+    return message[:1].lower() + message[1:], ""

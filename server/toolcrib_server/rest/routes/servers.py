@@ -1,0 +1,108 @@
+"""Servers: register, read, change, switch on and off, remove."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from toolcrib_registry import wire
+from toolcrib_registry.errors import InvalidInput, NotPermitted
+from toolcrib_registry.types import Server, ServerName
+from toolcrib_server.rest.deps import Admin, Deps, Parts, User
+from toolcrib_server.rest.mapping import patched, server_from, server_out
+from toolcrib_server.upstream.names import check_server_name
+
+router = APIRouter(prefix="/servers", tags=["servers"])
+
+
+@router.get("", summary="List servers, by name")
+async def list_servers(
+    parts: Parts,
+    _: User,
+    cursor: wire.Text | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> wire.PageOut[wire.ServerOut]:
+    """One page of them; ask on with ``nextCursor`` until it is null."""
+    page = await parts.in_thread(parts.store.list_servers, cursor=cursor, limit=limit)
+    return wire.PageOut(items=[server_out(s) for s in page.items], next_cursor=page.next_cursor)
+
+
+@router.post("", status_code=201, summary="Register a server")
+async def add_server(
+    parts: Parts, admin: Admin, given: wire.ServerIn, response: Response
+) -> wire.ServerOut:
+    """Its tools appear when its first sync is done; ``POST /sync`` waits for that.
+
+    Servers that run a command are registered from the command line or the configuration file.
+    """
+    _check_transport(parts, given.transport)
+    name = check_server_name(given.name, file="the request", key="name")
+    server = server_from(given, name=name, stored=None)
+    added = await parts.registrar.add_server(server, actor=admin.actor)
+    response.headers["Location"] = f"/api/v1/servers/{added.name}"
+    return server_out(added)
+
+
+@router.get("/{name}", summary="Read a server")
+async def get_server(parts: Parts, _: User, name: wire.Name) -> wire.ServerOut:
+    """How it is reached (without secrets) and how it fares."""
+    return server_out(await _stored(parts, name))
+
+
+@router.put("/{name}", summary="Replace a server's settings")
+async def put_server(
+    parts: Parts, admin: Admin, name: wire.Name, given: wire.ServerIn
+) -> wire.ServerOut:
+    """Values that come back masked, as they were shown, stay as they are."""
+    if given.name != name:
+        raise InvalidInput(f"The body names {given.name!r}, the path {name!r}: make them one.")
+    _check_transport(parts, given.transport)
+    stored = await _stored(parts, name)
+    server = server_from(given, name=stored.name, stored=stored)
+    return server_out(await parts.registrar.update_server(server, actor=admin.actor))
+
+
+@router.patch("/{name}", summary="Change some of a server's settings")
+async def patch_server(
+    parts: Parts, admin: Admin, name: wire.Name, given: wire.ServerPatch
+) -> wire.ServerOut:
+    """What is left out stays."""
+    if given.transport is not None:
+        _check_transport(parts, given.transport)
+    server = patched(await _stored(parts, name), given)
+    return server_out(await parts.registrar.update_server(server, actor=admin.actor))
+
+
+@router.delete("/{name}", status_code=204, summary="Remove a server and all it owns")
+async def remove_server(parts: Parts, admin: Admin, name: wire.Name) -> None:
+    """The change log keeps what was removed."""
+    await parts.registrar.remove_server(ServerName(name), actor=admin.actor)
+
+
+@router.post("/{name}/enable", summary="Switch a server on")
+async def enable_server(parts: Parts, admin: Admin, name: wire.Name) -> wire.ServerOut:
+    """Its tools can be found and called again."""
+    server = replace(await _stored(parts, name), enabled=True)
+    return server_out(await parts.registrar.update_server(server, actor=admin.actor))
+
+
+@router.post("/{name}/disable", summary="Switch a server off")
+async def disable_server(parts: Parts, admin: Admin, name: wire.Name) -> wire.ServerOut:
+    """Its tools are kept, but neither found nor called."""
+    server = replace(await _stored(parts, name), enabled=False)
+    return server_out(await parts.registrar.update_server(server, actor=admin.actor))
+
+
+async def _stored(parts: Deps, name: str) -> Server:
+    return await parts.in_thread(parts.store.get_server, ServerName(name))
+
+
+def _check_transport(parts: Deps, transport: wire.StdioIn | wire.HttpIn | wire.CatalogIn) -> None:
+    if isinstance(transport, wire.StdioIn) and not parts.allow_stdio:
+        raise NotPermitted(
+            "A server that runs a command on this machine cannot be registered over the network. "
+            "Use 'toolcrib add' there, or let the operator set "
+            "TOOLCRIB_ALLOW_STDIO_REGISTRATION=true."
+        )

@@ -1,0 +1,146 @@
+"""Parts for tests of the HTTP face: a real store and index, and stand-ins for what needs upstreams.
+
+Each stand-in is a plain second implementation of what `deps` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio.to_thread
+
+from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_migrations import open_store
+from toolcrib_registry.errors import NotCallable
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import (
+    EntryKind,
+    JsonObject,
+    Server,
+    ServerName,
+    ServerStatus,
+)
+from toolcrib_server.guard import KeyRing
+from toolcrib_server.selection.models import ModelSelector
+from toolcrib_server.selection.selector import Selector
+from toolcrib_server.sync.indexer import Indexer
+from toolcrib_server.sync.reconcile import SyncReport
+
+from .deps import Deps
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRegistrar:
+    """Registers servers in the store and index. Keeps values as they come; connects nowhere."""
+
+    store: Store
+    indexer: Indexer
+
+    async def add_server(self, server: Server, *, actor: str) -> Server:
+        """Register a server."""
+        added = await _in_thread(partial(self.store.add_server, server, actor=actor))
+        await self.indexer.catch_up()
+        return added
+
+    async def update_server(self, server: Server, *, actor: str) -> Server:
+        """Replace a server's settings."""
+        updated = await _in_thread(partial(self.store.update_server, server, actor=actor))
+        await self.indexer.catch_up()
+        return updated
+
+    async def remove_server(self, name: ServerName, *, actor: str) -> None:
+        """Remove a server."""
+        await _in_thread(partial(self.store.remove_server, name, actor=actor))
+        await self.indexer.catch_up()
+
+
+@dataclass(frozen=True, slots=True)
+class EchoInvoker:
+    """Answers a call of a known tool with its arguments; remembers who called what.
+
+    ``failures`` maps a tool's name to the error that calling it raises.
+    """
+
+    store: Store
+    failures: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
+    calls: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    """Tool, face and principal of each call."""
+
+    async def call(
+        self,
+        name: str,
+        arguments: JsonObject,
+        *,
+        face: str,
+        principal: str,
+        timeout_s: float | None = None,
+    ) -> JsonObject:
+        """Answer with the arguments."""
+        self.calls.append((name, face, principal))
+        if name in self.failures:
+            raise self.failures[name]
+        entry = await _in_thread(partial(self.store.get_entry, EntryKind.TOOL, name))
+        if not entry.enabled:
+            raise NotCallable(f"Tool {name!r} is disabled.")
+        text = {"type": "text", "text": f"{name} with timeout {timeout_s}"}
+        return {"content": [text], "structuredContent": dict(arguments), "isError": False}
+
+
+@dataclass(frozen=True, slots=True)
+class IdleSyncer:
+    """Reports every server as unchanged."""
+
+    store: Store
+
+    async def sync(
+        self, names: Sequence[ServerName] | None = None, *, actor: str = "sync"
+    ) -> tuple[SyncReport, ...]:
+        """Report on the named servers, or on all."""
+        servers = await _in_thread(partial(self._servers, names))
+        return tuple(
+            SyncReport(server=server.name, status=ServerStatus.READY) for server in servers
+        )
+
+    def _servers(self, names: Sequence[ServerName] | None) -> tuple[Server, ...]:
+        if names is None:
+            return self.store.list_servers().items
+        return tuple(self.store.get_server(name) for name in names)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(work)
+
+
+@contextmanager
+def open_deps(
+    folder: Path,
+    *,
+    keys: KeyRing | None = None,
+    allow_stdio: bool = False,
+    failures: Mapping[str, Exception] | None = None,
+) -> Generator[Deps]:
+    """Open what `build_api` needs over a fresh database in ``folder``."""
+    store = open_store(f"sqlite:///{folder / 'toolcrib.db'}")
+    indexer = Indexer(store, open_encoder=HashEncoder, folder=folder / "index")
+    try:
+        yield Deps(
+            store=store,
+            searcher=Selector(store, indexer.index),
+            models=ModelSelector(store, indexer.index),
+            invoker=EchoInvoker(store, failures or {}),
+            syncer=IdleSyncer(store),
+            registrar=StoreRegistrar(store, indexer),
+            indexer=indexer,
+            keys=keys or KeyRing(),
+            version="0.0.0",
+            allow_stdio=allow_stdio,
+        )
+    finally:
+        store.close()

@@ -1,0 +1,230 @@
+"""The composition root: opens every part, in order, once, and closes them in reverse.
+
+Knows all rooms; decides nothing that a room could decide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from toolcrib_embeddings.encoder import Encoder, SentenceTransformerEncoder
+from toolcrib_migrations import open_store
+from toolcrib_registry.errors import StoreError
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import Counts, ServerName
+
+from .gateway.app import Gateway
+from .gateway.handlers import MetaTools
+from .invocation.audit import AuditLog
+from .invocation.invoker import Invoker
+from .selection.models import ModelSelector
+from .selection.selector import Selector
+from .settings import Settings
+from .sync.indexer import Indexer
+from .sync.reconcile import Reconciler
+from .sync.registrar import Registrar
+from .sync.watch import Watcher
+from .upstream.config import load_servers
+from .upstream.pool import ConnectionPool
+from .upstream.secrets import SecretStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Every part, open. Commands and faces are handed the one or two they need."""
+
+    settings: Settings
+    store: Store
+    secrets: SecretStore
+    pool: ConnectionPool
+    indexer: Indexer
+    selector: Selector
+    models: ModelSelector
+    reconciler: Reconciler
+    watcher: Watcher
+    registrar: Registrar
+    invoker: Invoker
+    audit: AuditLog
+    gateway: Gateway
+
+    async def describe(self) -> None:
+        """Tell the faces what the registry holds now."""
+        counts, servers = await anyio.to_thread.run_sync(_summary, self.store)
+        self.invoker.forget()
+        self.gateway.describe(counts, servers)
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, *, open_encoder: Callable[[], Encoder] | None = None
+) -> AsyncIterator[Runtime]:
+    """Open everything for ``settings``. The encoder and the index open when first needed.
+
+    Raises:
+        StoreError: The database cannot be opened, or is newer than this release.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        await anyio.to_thread.run_sync(_make_folder, settings.data_dir)
+        store = await anyio.to_thread.run_sync(open_store, settings.store_url)
+        stack.callback(store.close)
+        secrets = SecretStore(settings.data_dir / "secrets.json")
+        changed: set[Callable[[ServerName], None]] = set()
+        pool = await stack.enter_async_context(
+            ConnectionPool(
+                secrets=secrets,
+                idle_timeout_s=settings.idle_timeout_s,
+                max_message_bytes=settings.max_result_bytes,
+                on_list_changed=partial(_tell, changed),
+            )
+        )
+        runtime = _assemble(settings, store, secrets, pool, open_encoder)
+        changed.add(runtime.watcher.notice)
+        stack.push_async_callback(_last_writes, runtime)
+        await runtime.describe()
+        yield runtime
+
+
+def _assemble(
+    settings: Settings,
+    store: Store,
+    secrets: SecretStore,
+    pool: ConnectionPool,
+    open_encoder: Callable[[], Encoder] | None,
+) -> Runtime:
+    """Wire the parts. The index tells the faces of each change; servers tell the watcher."""
+    described: list[Runtime] = []
+
+    async def on_change() -> None:
+        for runtime in described:
+            await runtime.describe()
+
+    indexer = Indexer(
+        store,
+        open_encoder=open_encoder or partial(_open_encoder, settings),
+        folder=settings.data_dir / "index",
+        on_change=on_change,
+    )
+    reconciler = Reconciler(store, pool, indexer, concurrency=settings.sync_concurrency)
+    watcher = Watcher(reconciler, interval_s=settings.sync_interval_s)
+    selector = Selector(store, indexer.index)
+    models = ModelSelector(store, indexer.index)
+    audit = AuditLog(store)
+    invoker = Invoker(store, pool, audit)
+    meta = MetaTools(
+        store=store,
+        selector=selector,
+        models=models,
+        invoker=invoker,
+        count_tokens=_estimate_tokens,
+    )
+    runtime = Runtime(
+        settings=settings,
+        store=store,
+        secrets=secrets,
+        pool=pool,
+        indexer=indexer,
+        selector=selector,
+        models=models,
+        reconciler=reconciler,
+        watcher=watcher,
+        registrar=Registrar(
+            store, secrets, indexer, drop=pool.aclose_server, notice=watcher.notice
+        ),
+        invoker=invoker,
+        audit=audit,
+        gateway=Gateway(meta, version=read_version()),
+    )
+    described.append(runtime)
+    return runtime
+
+
+def read_version() -> str:
+    """Read the installed version of Toolcrib."""
+    return installed_version("toolcrib")
+
+
+async def run_background(runtime: Runtime) -> None:
+    """Warm the index, follow the log, sync and write audit records. Never returns."""
+    await _register_config(runtime)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_warm, runtime.indexer)
+        tasks.start_soon(runtime.indexer.follow)
+        tasks.start_soon(runtime.audit.run)
+        tasks.start_soon(runtime.watcher.run)
+
+
+async def _warm(indexer: Indexer) -> None:
+    try:
+        await indexer.catch_up()
+    except Exception as error:  # noqa: BLE001  # top of a task; the first search says it again
+        logger.error("The index could not be opened: %s", error)
+
+
+async def _register_config(runtime: Runtime) -> None:
+    """Register the configured file's servers that are not registered yet, and update the others."""
+    path = runtime.settings.config
+    if path is None:
+        return
+    parsed = await anyio.to_thread.run_sync(load_servers, path)
+    for warning in parsed.warnings:
+        logger.warning("%s", warning)
+    for server in parsed.servers:
+        known = await anyio.to_thread.run_sync(runtime.store.find_server, server.name)
+        if known:
+            await runtime.registrar.update_server(server, actor=server.origin)
+        else:
+            await runtime.registrar.add_server(server, actor=server.origin)
+
+
+async def _last_writes(runtime: Runtime) -> None:
+    with anyio.CancelScope(shield=True), anyio.move_on_after(10):
+        await runtime.audit.flush()
+        try:
+            await runtime.indexer.save()
+        except (OSError, StoreError) as error:
+            logger.warning("The index snapshot could not be saved: %s", error)
+
+
+def _tell(listeners: set[Callable[[ServerName], None]], name: ServerName) -> None:
+    for listener in listeners:
+        listener(name)
+
+
+def _summary(store: Store) -> tuple[Counts, tuple[str, ...]]:
+    names: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = store.list_servers(cursor=cursor)
+        names += [server.name for server in page.items if server.enabled]
+        cursor = page.next_cursor
+        if cursor is None:
+            return store.counts(), tuple(names)
+
+
+def _open_encoder(settings: Settings) -> Encoder:
+    cache = settings.cache_dir / "encoders"
+    return SentenceTransformerEncoder.open(cache, model=settings.encoder)
+
+
+def _estimate_tokens(text: str) -> int:
+    """Overestimate: English prose has about four characters a token, JSON about three."""
+    return len(text) // 3 + 1
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"The data folder {path} cannot be made: {error.strerror}.") from error

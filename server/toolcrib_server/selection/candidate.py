@@ -1,0 +1,130 @@
+"""One model at one provider, with what is known of the pair: what a choice chooses between.
+
+Where an offer says something of its own, that wins over what is said of the model in general.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
+
+from toolcrib_registry.types import Known, Model, Offer
+
+T = TypeVar("T")
+
+_PER_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model and one offer of it, with the model's relevance to the task.
+
+    ``offer`` is None for a model that nobody is known to serve: it has no price and no region.
+    """
+
+    model: Model
+    offer: Offer | None = None
+    relevance: float = 0.0
+
+    @property
+    def provider(self) -> str | None:
+        """Who serves it."""
+        return self.offer.provider if self.offer else None
+
+    @property
+    def label(self) -> str:
+        """Its name for people: ``model at provider``."""
+        return f"{self.model.name} at {self.offer.provider}" if self.offer else self.model.name
+
+    @property
+    def price_in_usd(self) -> Known[float] | None:
+        """USD per million tokens sent."""
+        return self.offer.price_in_usd if self.offer else None
+
+    @property
+    def price_out_usd(self) -> Known[float] | None:
+        """USD per million tokens received."""
+        return self.offer.price_out_usd if self.offer else None
+
+    @property
+    def region(self) -> Known[str] | None:
+        """Where the offer is served."""
+        return self.offer.region if self.offer else None
+
+    @property
+    def context_tokens(self) -> Known[int] | None:
+        """How much fits, in and out together."""
+        own = self.offer.context_tokens if self.offer else None
+        return own or self.model.descriptor.context_tokens
+
+    @property
+    def max_output_tokens(self) -> Known[int] | None:
+        """How much it writes at most."""
+        own = self.offer.max_output_tokens if self.offer else None
+        return own or self.model.descriptor.max_output_tokens
+
+    @property
+    def modalities_in(self) -> Known[tuple[str, ...]] | None:
+        """What can be sent to it."""
+        own = self.offer.modalities_in if self.offer else None
+        return own or self.model.descriptor.modalities_in
+
+    @property
+    def modalities_out(self) -> Known[tuple[str, ...]] | None:
+        """What it answers with."""
+        own = self.offer.modalities_out if self.offer else None
+        return own or self.model.descriptor.modalities_out
+
+    @property
+    def open_weights(self) -> Known[bool] | None:
+        """Whether its weights are published."""
+        own = self.offer.open_weights if self.offer else None
+        return own or self.model.descriptor.open_weights
+
+    @property
+    def tool_call(self) -> Known[bool] | None:
+        """Whether it calls tools."""
+        own = self.offer.tool_call if self.offer else None
+        return own or self.model.descriptor.tool_call
+
+    @property
+    def structured_output(self) -> Known[bool] | None:
+        """Whether its output can be held to a schema."""
+        own = self.offer.structured_output if self.offer else None
+        return own or self.model.descriptor.structured_output
+
+    @property
+    def reasoning(self) -> Known[bool] | None:
+        """Whether it reasons before it answers."""
+        own = self.offer.reasoning if self.offer else None
+        return own or self.model.descriptor.reasoning
+
+    def cost_usd(self, *, tokens_in: int, tokens_out: int) -> Known[float] | None:
+        """Estimate what a call of that size costs; None when a price that it needs is unknown.
+
+        A price for tokens that the call does not use need not be known.
+        """
+        parts = [(self.price_in_usd, tokens_in), (self.price_out_usd, tokens_out)]
+        used = [(price, tokens) for price, tokens in parts if tokens]
+        known = [(price, tokens) for price, tokens in used if price is not None]
+        if len(known) < len(used):
+            return None
+        total = sum(price.value * tokens for price, tokens in known) / _PER_MILLION
+        sources = dict.fromkeys(price.source for price, _ in known)
+        as_of = min((price.as_of for price, _ in known), default=date.min)
+        return Known(total, ", ".join(sources) or "no tokens", as_of)
+
+
+def candidates_of(model: Model, *, relevance: float = 0.0) -> Iterator[Candidate]:
+    """Yield a candidate for each offer of a model, or one without an offer when it has none."""
+    if not model.offers:
+        yield Candidate(model, None, relevance)
+    for offer in model.offers:
+        yield Candidate(model, offer, relevance)
+
+
+def count_models(candidates: Iterable[Candidate]) -> int:
+    """Count the models among candidates."""
+    return len({candidate.model.name for candidate in candidates})

@@ -1,0 +1,120 @@
+"""Settings: the environment and command line as values. Imports nothing of ours.
+
+Read once, in the command line; everything else is handed what it needs.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEFAULT_PORT = 8321
+MIN_KEY_LENGTH = 16
+
+
+class Settings(BaseSettings):
+    """Every setting, its environment variable (``TOOLCRIB_`` + the name) and its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TOOLCRIB_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("toolcrib", appauthor=False),
+        description="Folder of the database, the index snapshot and the secrets file.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="Where the registry lives; SQLite in the data folder unless given.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("toolcrib", appauthor=False),
+        description="Folder of the exported encoders; safe to delete.",
+    )
+    encoder: Path | None = Field(
+        default=None,
+        description="Folder of a sentence-transformers model; the bundled model unless given.",
+    )
+    config: Path | None = Field(
+        default=None,
+        description="An mcpServers file whose servers are registered at every start.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that `serve` binds.")
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port that `serve` binds.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Further Host names clients may use, comma-separated.",
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Web origins that may call, comma-separated, as https://app.example.com.",
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Keys that may search, select, call and read, comma-separated.",
+    )
+    admin_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Keys that may do everything, comma-separated.",
+    )
+    allow_stdio_registration: bool = Field(
+        default=False,
+        description="Let admin keys register servers that run a command on this machine.",
+    )
+    sync_interval_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds between syncs while serving, with 20 % jitter; 0 turns them off.",
+    )
+    sync_concurrency: int = Field(
+        default=8, ge=1, description="How many upstream servers are synced at once."
+    )
+    call_timeout_s: float = Field(
+        default=60.0, gt=0, description="Deadline of a call whose server sets none."
+    )
+    idle_timeout_s: float = Field(
+        default=600.0, gt=0, description="How long an unused upstream connection stays open."
+    )
+    max_result_bytes: int = Field(
+        default=8 * 1024 * 1024, gt=0, description="Largest message accepted from an upstream."
+    )
+    log_level: str = Field(default="warning", description="debug, info, warning or error.")
+
+    @field_validator("allowed_hosts", "allowed_origins", "api_keys", "admin_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("api_keys", "admin_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in keys):
+            raise ValueError(f"a key needs at least {MIN_KEY_LENGTH} characters")
+        return keys
+
+    @property
+    def store_url(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'toolcrib.db'}"
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether callers must present a key."""
+        return bool(self.api_keys or self.admin_keys)
+
+    @property
+    def binds_loopback(self) -> bool:
+        """Whether only this machine can reach the bound address."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

@@ -1,0 +1,120 @@
+"""What is in this file? Servers, tools or models, told by the content and not by the name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from toolcrib_registry.errors import InvalidConfig, InvalidInput
+from toolcrib_registry.types import JsonObject, Model, Server, Tool
+from toolcrib_server.catalog import Problem, read_models, read_tools_jsonl
+from toolcrib_server.upstream.config import load_servers
+
+_SERVER_KEYS = frozenset({"mcpServers", "servers", "mcp"})
+_TOOL_KEYS = frozenset({"input_schema", "inputSchema"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """A file's content: one of servers, tools and models, and what in it could not be read."""
+
+    source: str
+    servers: tuple[Server, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    models: tuple[Model, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def read_import(path: Path, *, base: Path | None = None) -> Imported:
+    """Read a file of servers (``mcpServers``), tools (JSON lines) or models (any known shape).
+
+    ``base`` is the catalogue of models that a file of provider offers refers to.
+
+    Raises:
+        InvalidInput: The file cannot be read, is empty, or is none of these.
+        InvalidConfig: It is an mcpServers file with something wrong in it.
+    """
+    source = str(path.resolve())
+    first = _first_object(path)
+    if first is None or _SERVER_KEYS & first.keys():
+        parsed = _read_servers(path)
+        if parsed is not None:
+            return parsed
+    if first is not None and _is_tool(first):
+        return _read_tools(path, source)
+    catalog = read_models(path, base=base)
+    return Imported(
+        source=source,
+        models=catalog.models,
+        problems=tuple(str(problem) for problem in catalog.problems),
+    )
+
+
+def _read_servers(path: Path) -> Imported | None:
+    """Read it as an ``mcpServers`` file, or return None where it plainly is none."""
+    text = _read_text(path).lstrip()
+    if not text.startswith(("{", "//", "/*")):
+        return None
+    parsed = load_servers(path)
+    if not parsed.servers:
+        raise InvalidConfig(
+            "there are no servers in it.",
+            file=str(path),
+            fix="Servers stand under 'mcpServers' (or 'servers', in VS Code's file).",
+        )
+    return Imported(
+        source=str(path.resolve()), servers=parsed.servers, problems=tuple(parsed.warnings)
+    )
+
+
+def _read_tools(path: Path, source: str) -> Imported:
+    tools: list[Tool] = []
+    problems: list[str] = []
+    with path.open("rb") as lines:
+        for row in read_tools_jsonl(lines, default_server=path.stem):
+            if isinstance(row, Problem):
+                problems.append(str(row))
+            else:
+                tools.append(row.tool)
+    if not tools:
+        raise InvalidInput(f"{path} holds no tool that can be read. {' '.join(problems[:3])}")
+    return Imported(source=source, tools=tuple(tools), problems=tuple(problems))
+
+
+def _is_tool(row: JsonObject) -> bool:
+    """Whether a row describes a tool: models have prices and limits, never arguments."""
+    if _TOOL_KEYS & row.keys():
+        return True
+    return {"name", "description"} <= row.keys() and bool({"server", "group"} & row.keys())
+
+
+def _first_object(path: Path) -> JsonObject | None:
+    """Read the first line that is a JSON object, or the file if it is one; else None."""
+    for text in _candidates(path):
+        try:
+            decoded = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(decoded, dict):
+            return cast("JsonObject", decoded)
+        if isinstance(decoded, list) and decoded and isinstance(decoded[0], dict):
+            return cast("JsonObject", decoded[0])
+    return None
+
+
+def _candidates(path: Path) -> Iterator[str]:
+    text = _read_text(path)
+    if not text.strip():
+        raise InvalidInput(f"{path} is empty.")
+    yield from (line for line in text.splitlines()[:3] if line.strip())
+    yield text
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read: {error}") from error

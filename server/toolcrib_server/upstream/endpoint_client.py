@@ -1,0 +1,233 @@
+"""A bounded HTTP client for one endpoint: same-origin redirects only, deadlines, a cap on bodies.
+
+Knows HTTP; knows nothing of MCP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import urllib.request
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote, urljoin, urlsplit
+
+import anyio.to_thread
+import httpcore2
+
+from .failures import LinkLost, Oversized, Unanswered
+from .link import LinkLimits
+
+_MAX_CONNECTIONS = 256
+_KEEPALIVE_CONNECTIONS = 32
+_KEEPALIVE_S = 4.5
+"""Below the five seconds after which many servers hang up, perhaps on a request on its way."""
+_REDIRECTS = 3
+_KEEPING_THE_METHOD = frozenset({307, 308})
+_REDIRECTING = frozenset({301, 302, 303, 307, 308})
+_NOT_SENT = (
+    httpcore2.ConnectError,
+    httpcore2.ConnectTimeout,
+    httpcore2.PoolTimeout,
+    httpcore2.ProxyError,
+    httpcore2.UnsupportedProtocol,
+    httpcore2.LocalProtocolError,
+)
+_CUT_OFF = (httpcore2.NetworkError, httpcore2.RemoteProtocolError, httpcore2.TimeoutException)
+
+
+class Reply:
+    """The head of a response, and its body while the request is open."""
+
+    def __init__(self, response: httpcore2.Response, url: str) -> None:
+        self._response = response
+        self._url = url
+        self.status: int = response.status
+        self.headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in response.headers
+        }
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def location(self) -> str | None:
+        """Where it redirects to, without query and fragment, which may hold state; or None."""
+        where = self.headers.get("location")
+        if self.status not in _REDIRECTING or where is None:
+            return None
+        parts = urlsplit(urljoin(self._url, where))
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """What the server asks to wait, in seconds; dates are not read."""
+        stated = self.headers.get("retry-after", "")
+        return float(stated) if stated.isdecimal() else None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Read the body as it comes.
+
+        Raises:
+            Unanswered: The connection broke.
+        """
+        try:
+            async for chunk in self._response.aiter_stream():
+                yield chunk
+        except _CUT_OFF as error:
+            raise Unanswered(f"broke the connection off: {_describe(error)}") from error
+
+    async def read(self, limit: int) -> bytes:
+        """Read the whole body.
+
+        Raises:
+            Oversized: It is larger than ``limit`` bytes.
+            Unanswered: The connection broke.
+        """
+        stated = self.headers.get("content-length", "")
+        if stated.isdecimal() and int(stated) > limit:
+            raise Oversized(int(stated), limit)
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise Oversized(size, limit)
+            parts.append(chunk)
+        return b"".join(parts)
+
+
+class EndpointClient:
+    """Keeps connections to one endpoint. An async context manager."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], *, limits: LinkLimits) -> None:
+        self._url = url
+        self._own = {name.lower(): value for name, value in headers.items()}
+        self._timeouts = {
+            "connect": limits.connect_timeout_s,
+            "pool": limits.connect_timeout_s,
+            "write": 2 * limits.connect_timeout_s,
+            "read": None,  # whoever waits has a deadline
+        }
+        self._pool: httpcore2.AsyncConnectionPool | None = None
+
+    async def __aenter__(self) -> Self:
+        secure = urlsplit(self._url).scheme == "https"
+        context = await anyio.to_thread.run_sync(httpcore2.default_ssl_context) if secure else None
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=context,
+            proxy=_find_proxy(self._url),
+            max_connections=_MAX_CONNECTIONS,
+            max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_S,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            with anyio.CancelScope(shield=True):
+                await self._pool.aclose()
+
+    @asynccontextmanager
+    async def send(
+        self, method: str, body: bytes | None, headers: Mapping[str, str], *, url: str | None = None
+    ) -> AsyncGenerator[Reply]:
+        """Send a request; leaving closes its stream. ``url`` must share the endpoint's origin.
+
+        Redirects are followed within the origin and only where they keep the method; every other
+        is the reply itself, so that headers never travel to another host.
+
+        Raises:
+            LinkLost: The request was not sent: no connection.
+            Unanswered: The connection broke before the reply.
+        """
+        assert self._pool is not None
+        fields = [
+            (name.encode("ascii"), value.encode("utf-8"))
+            for name, value in {**self._own, **headers}.items()
+        ]
+        target = url or self._url
+        for turn in range(_REDIRECTS + 1):
+            async with self._send_once(self._pool, method, target, fields, body) as reply:
+                onward = _follow(reply, target) if turn < _REDIRECTS else None
+                if onward is None:
+                    yield reply
+                    return
+            target = onward
+
+    @asynccontextmanager
+    async def _send_once(
+        self,
+        pool: httpcore2.AsyncConnectionPool,
+        method: str,
+        url: str,
+        fields: list[tuple[bytes, bytes]],
+        body: bytes | None,
+    ) -> AsyncGenerator[Reply]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                response = await stack.enter_async_context(
+                    pool.stream(
+                        method,
+                        url,
+                        headers=fields,
+                        content=body,
+                        extensions={"timeout": self._timeouts},
+                    )
+                )
+            except _NOT_SENT as error:
+                reason = f"no connection to {_origin(url)}: {_describe(error)}"
+                raise LinkLost(reason, delivered=False) from error
+            except _CUT_OFF as error:
+                raise Unanswered(f"broke the connection off: {_describe(error)}") from error
+            yield Reply(response, url)
+
+
+def _follow(reply: Reply, url: str) -> str | None:
+    """Where to send the same request again, if the reply asks for that and it is safe."""
+    where = reply.headers.get("location")
+    if reply.status not in _KEEPING_THE_METHOD or where is None:
+        return None
+    onward = urljoin(url, where)
+    return onward if same_origin(url, onward) else None
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Whether two URLs have scheme, host and port in common, and the second no user name."""
+    try:
+        return _origin(url) == _origin(other) and "@" not in urlsplit(other).netloc
+    except ValueError:
+        return False
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+def _find_proxy(url: str) -> httpcore2.Proxy | None:
+    """Find the proxy the environment asks for; loopback is always reached directly."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    local = host in {"localhost", "::1"} or host.startswith("127.")
+    if not proxy or local or urllib.request.proxy_bypass(host):
+        return None
+    place = urlsplit(proxy)
+    auth = (unquote(place.username), unquote(place.password or "")) if place.username else None
+    bare = place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
+    return httpcore2.Proxy(bare, auth=auth)
+
+
+def _describe(error: Exception) -> str:
+    return str(error) or type(error).__name__

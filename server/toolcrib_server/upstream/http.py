@@ -1,0 +1,333 @@
+"""The Streamable HTTP transport, of both eras: every request is a POST with its own answer.
+
+Written over httpcore2 rather than the SDK's client: there, one failed POST ends every other request
+of the connection, a status becomes a generic error, and a call costs twice the processor time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import anyio
+import anyio.abc
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from toolcrib_registry.types import HttpTransport
+
+from . import rpc
+from .endpoint_client import EndpointClient, Reply
+from .events import EventParser, ServerEvent
+from .failures import BadAnswer, LinkFailure, LinkLost, RpcFailure, Unanswered, Unauthorized
+from .link import LinkLimits, LinkState, OnNotification
+from .rpc import OnProgress
+
+VERSION_HEADER = "mcp-protocol-version"
+_SESSION_HEADER = "mcp-session-id"
+_ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+_WRONG_PLACE = '; check the URL, and if it speaks HTTP+SSE, set "type": "sse"'
+_RESUMES = 3
+_DEFAULT_RETRY_MS = 1000
+_LONGEST_RETRY_MS = 30_000
+_OK = 200
+_ASIDE_S = 2.0
+"""What a message that nobody waits for may take: a cancellation, an answer, the goodbye."""
+
+
+class HttpLink:
+    """A link to an MCP endpoint. Use `open_http`."""
+
+    def __init__(
+        self,
+        client: EndpointClient,
+        tasks: anyio.abc.TaskGroup,
+        *,
+        limits: LinkLimits,
+        on_notification: OnNotification,
+    ) -> None:
+        self._client = client
+        self._tasks = tasks
+        self._limits = limits
+        self._on_notification = on_notification
+        self._session: str | None = None
+        self._version: dict[str, str] = {}
+        self._lost: str | None = None
+        self._gone = anyio.Event()
+        self._noise = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session is gone."""
+        return self._lost is not None
+
+    async def wait_lost(self) -> str:
+        """Wait until the session is gone; return the reason."""
+        await self._gone.wait()
+        return self._lost or ""
+
+    def describe(self) -> LinkState:
+        """Say how the link fares, for a person."""
+        return LinkState(noise=self._noise)
+
+    async def wait_ready(self) -> None:
+        """Return at once: requests can be sent from the start."""
+
+    async def request(
+        self,
+        call_id: int,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str],
+        on_progress: OnProgress | None,
+    ) -> dict[str, Any]:
+        """Send a request and wait for its result; when cancelled, cancel it at the server too.
+
+        Raises:
+            LinkFailure: There is no result; the class says why.
+        """
+        if self._lost is not None:
+            raise LinkLost(self._lost, delivered=False)
+        message = rpc.request(call_id, method, params)
+        try:
+            async with self._post(message, headers) as reply:
+                if method == "initialize":
+                    self._session = reply.headers.get(_SESSION_HEADER)
+                return await self._read_answer(reply, call_id, on_progress)
+        except LinkLost as lost:
+            self.lose(lost.reason)
+            raise
+        except anyio.get_cancelled_exc_class():
+            # Since 2026-07-28 closing the stream is the cancellation; before, it is not.
+            old = headers.get(VERSION_HEADER) not in MODERN_PROTOCOL_VERSIONS
+            if old and method != "initialize":
+                with anyio.CancelScope(shield=True):
+                    await self._tell(rpc.cancellation(call_id))
+            raise
+
+    async def notify(self, method: str, *, headers: Mapping[str, str]) -> None:
+        """Send a notification without parameters.
+
+        Raises:
+            LinkFailure: It could not be sent.
+        """
+        async with self._post(rpc.notification(method), headers) as reply:
+            await self._refuse_error(reply)
+
+    async def follow(self, *, headers: Mapping[str, str]) -> None:
+        """Listen on the GET stream of a handshake session, which not every server offers."""
+        self._version = dict(headers)
+        if self._session is None:
+            return
+        parser = EventParser(self._limits.max_message_bytes)
+        while not self.is_lost:
+            with contextlib.suppress(LinkFailure):
+                async with self._get(parser) as reply:
+                    if reply.status != _OK or not _is_event_stream(reply):
+                        return
+                    async for event in _events(reply, parser):
+                        self._take(event, None, None)
+            await anyio.sleep(_retry_s(parser))
+
+    async def say_goodbye(self) -> None:
+        """End the session at the server; a server that does not care is not waited for."""
+        if self._session is not None and not self.is_lost:
+            with anyio.move_on_after(_ASIDE_S, shield=True), contextlib.suppress(LinkFailure):
+                async with self._client.send("DELETE", b"", self._common()) as reply:
+                    await reply.read(self._limits.max_message_bytes)
+        self.lose("the connection was closed")
+
+    def lose(self, reason: str) -> None:
+        """Give the link up: it is of no use any more."""
+        if self._lost is None:
+            self._lost = reason
+            self._gone.set()
+
+    def _common(self) -> dict[str, str]:
+        session = {_SESSION_HEADER: self._session} if self._session else {}
+        return {**self._version, **session}
+
+    def _post(
+        self, message: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> contextlib.AbstractAsyncContextManager[Reply]:
+        fields = {**_ACCEPT, **headers}
+        if self._session is not None:
+            fields[_SESSION_HEADER] = self._session
+        return self._client.send("POST", rpc.encode(message), fields)
+
+    def _get(self, parser: EventParser) -> contextlib.AbstractAsyncContextManager[Reply]:
+        resume = {"last-event-id": parser.last_id} if parser.last_id else {}
+        accept = {"accept": "text/event-stream", "cache-control": "no-store"}
+        return self._client.send("GET", None, {**accept, **self._common(), **resume})
+
+    async def _read_answer(
+        self, reply: Reply, call_id: int, on_progress: OnProgress | None
+    ) -> dict[str, Any]:
+        if reply.status >= 300:  # noqa: PLR2004  # anything but success
+            await self._refuse_error(reply)
+        if reply.content_type == "application/json":
+            return self._read_json(await reply.read(self._limits.max_message_bytes), call_id)
+        if _is_event_stream(reply):
+            return await self._read_stream(reply, call_id, on_progress)
+        if reply.status == 202:  # noqa: PLR2004  # Accepted
+            raise BadAnswer("accepted a request without answering it (HTTP 202)")
+        raise BadAnswer(f"answered with the content type {reply.content_type or 'none'!r}")
+
+    def _read_json(self, body: bytes, call_id: int) -> dict[str, Any]:
+        try:
+            message = rpc.decode(body)
+        except ValueError as error:
+            raise BadAnswer(f"answered with something that is not JSON: {error}") from None
+        if not isinstance(message, dict):
+            raise BadAnswer("answered with something that is not a JSON-RPC message")
+        response = cast("dict[str, Any]", message)
+        if not rpc.same_id(response.get("id"), call_id) and "result" in response:
+            raise BadAnswer("answered with the id of another request")
+        return rpc.open_response(response)
+
+    async def _read_stream(
+        self, reply: Reply, call_id: int, on_progress: OnProgress | None
+    ) -> dict[str, Any]:
+        parser = EventParser(self._limits.max_message_bytes)
+        found = await self._find_response(reply, parser, call_id, on_progress)
+        for _ in range(_RESUMES):
+            if found is not None or parser.last_id is None or self._session is None:
+                break
+            await anyio.sleep(_retry_s(parser))
+            async with self._get(parser) as resumed:
+                await self._refuse_error(resumed)
+                found = await self._find_response(resumed, parser, call_id, on_progress)
+        if found is None:
+            raise Unanswered("ended its answer before the result")
+        return rpc.open_response(found)
+
+    async def _find_response(
+        self, reply: Reply, parser: EventParser, call_id: int, on_progress: OnProgress | None
+    ) -> dict[str, Any] | None:
+        async for event in _events(reply, parser):
+            step = self._take(event, call_id, on_progress)
+            if isinstance(step, dict):
+                return step
+            if step is not None and on_progress is not None:
+                await rpc.report(on_progress, step)
+        return None
+
+    def _take(
+        self, event: ServerEvent, call_id: int | None, on_progress: OnProgress | None
+    ) -> dict[str, Any] | tuple[float, float | None, str | None] | None:
+        """Deal with one event; return it when it answers ``call_id`` or tells of its progress."""
+        message = _decode_event(event)
+        if message is None:
+            self._noise += bool(event.data)
+            return None
+        if rpc.is_response(message):
+            if call_id is not None and rpc.same_id(message.get("id"), call_id):
+                return message
+            self._noise += 1
+            return None
+        method, raw = message.get("method"), message.get("params")
+        params = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
+        if not isinstance(method, str):
+            self._noise += 1
+        elif "id" in message:
+            self._tasks.start_soon(self._tell, rpc.answer(message))
+        elif method == "notifications/progress":
+            return rpc.read_progress(params) if on_progress else None
+        else:
+            self._on_notification(method, params)
+        return None
+
+    async def _tell(self, message: Mapping[str, Any]) -> None:
+        with anyio.move_on_after(_ASIDE_S), contextlib.suppress(LinkFailure):
+            async with self._post(message, self._version) as reply:
+                await reply.read(self._limits.max_message_bytes)
+
+    async def _refuse_error(self, reply: Reply) -> None:
+        """Raise what an unsuccessful status means; the body is asked first."""
+        if reply.status < 300:  # noqa: PLR2004  # success
+            return
+        if reply.location is not None:
+            raise BadAnswer(f"redirects to {reply.location}; use that URL if it is the server's")
+        failure = await self._failure_in(reply)
+        if self._session is not None and _forgot_session(reply.status, failure):
+            reason = "the server no longer knows our session"
+            self.lose(reason)
+            raise LinkLost(reason, delivered=False)
+        if reply.status in {401, 403}:
+            raise Unauthorized(
+                f"refused the credentials (HTTP {reply.status}); check the server's headers"
+            )
+        if failure is not None:
+            raise failure
+        if reply.status >= 500 or reply.status == 429:  # noqa: PLR2004  # trouble, or too many
+            raise Unanswered(f"answered HTTP {reply.status}", retry_after_s=reply.retry_after_s)
+        hint = _WRONG_PLACE if reply.status in {404, 405} else ""
+        raise BadAnswer(f"answered HTTP {reply.status}{hint}")
+
+    async def _failure_in(self, reply: Reply) -> RpcFailure | None:
+        if reply.content_type != "application/json":
+            return None
+        try:
+            message = rpc.decode(await reply.read(self._limits.max_message_bytes))
+            if isinstance(message, dict):
+                rpc.open_response(cast("dict[str, Any]", message))
+        except RpcFailure as failure:
+            return failure
+        except (ValueError, LinkFailure):
+            return None
+        return None
+
+
+def _forgot_session(status: int, failure: RpcFailure | None) -> bool:
+    # 404 by the specification; the TypeScript SDK's examples say 400 and name the session.
+    named = failure is not None and "session" in failure.message.lower()
+    return status == 404 or (status == 400 and named)  # noqa: PLR2004
+
+
+def _is_event_stream(reply: Reply) -> bool:
+    return reply.content_type == "text/event-stream"
+
+
+def _retry_s(parser: EventParser) -> float:
+    wait_ms = _DEFAULT_RETRY_MS if parser.retry_ms is None else parser.retry_ms
+    return min(wait_ms, _LONGEST_RETRY_MS) / 1000
+
+
+async def _events(reply: Reply, parser: EventParser) -> AsyncIterator[ServerEvent]:
+    with contextlib.suppress(Unanswered):  # cut off: the caller resumes, or says so
+        async for chunk in reply.chunks():
+            for event in parser.feed(chunk):
+                yield event
+
+
+def _decode_event(event: ServerEvent) -> dict[str, Any] | None:
+    if event.event != "message" or not event.data:
+        return None
+    try:
+        message = rpc.decode(event.data)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", message) if isinstance(message, dict) else None
+
+
+@asynccontextmanager
+async def open_http(
+    transport: HttpTransport, *, limits: LinkLimits, on_notification: OnNotification
+) -> AsyncGenerator[HttpLink]:
+    """Talk to an MCP endpoint. Nothing is sent until the first request.
+
+    Raises:
+        LinkLost: The URL cannot be used.
+    """
+    async with (
+        EndpointClient(transport.url, transport.headers, limits=limits) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        link = HttpLink(client, tasks, limits=limits, on_notification=on_notification)
+        try:
+            yield link
+        finally:
+            tasks.cancel_scope.cancel()
+            await link.say_goodbye()

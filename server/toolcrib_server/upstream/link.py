@@ -1,0 +1,92 @@
+"""What a connection needs of a transport. Each transport fulfils it in a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .rpc import OnProgress
+
+OnNotification = Callable[[str, Mapping[str, Any]], None]
+"""Called with (method, params) of each notification that belongs to no request; must not block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkLimits:
+    """How much a server may send, and how long the parts of opening and closing may take."""
+
+    max_message_bytes: int = 8 * 1024 * 1024
+    connect_timeout_s: float = 15.0
+    close_grace_s: float = 2.0
+    """How long a child may take to leave by itself; again after SIGTERM."""
+
+
+class Link(Protocol):
+    """A live transport: many requests at once, each answered or failed."""
+
+    async def wait_ready(self) -> None:
+        """Wait until requests can be sent.
+
+        Raises:
+            LinkFailure: They never will be.
+        """
+        ...
+
+    async def request(
+        self,
+        call_id: int,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str],
+        on_progress: OnProgress | None,
+    ) -> dict[str, Any]:
+        """Send a request and wait for its result; when cancelled, cancel it at the server too.
+
+        Raises:
+            LinkFailure: There is no result; the class says why.
+        """
+        ...
+
+    async def notify(self, method: str, *, headers: Mapping[str, str]) -> None:
+        """Send a notification without parameters.
+
+        Raises:
+            LinkFailure: It could not be sent.
+        """
+        ...
+
+    async def follow(self, *, headers: Mapping[str, str]) -> None:
+        """Do what the transport needs done beside requests, once the protocol version is known.
+
+        Returns when there is nothing (more) to do.
+        """
+        ...
+
+    async def wait_lost(self) -> str:
+        """Wait until the link is gone; return the reason."""
+        ...
+
+    def lose(self, reason: str) -> None:
+        """Give the link up: it is of no use any more."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the link is gone."""
+        ...
+
+    def describe(self) -> LinkState:
+        """Say how the link fares, for a person."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """What can be seen of a link from outside."""
+
+    pids: tuple[int, ...] = ()
+    noise: int = 0
+    """Lines that were no JSON, and answers to no request."""
+    stderr_tail: tuple[str, ...] = ()

@@ -1,0 +1,218 @@
+"""JSON-RPC 2.0 as MCP uses it: messages to bytes and back, and requests waiting for their answers.
+
+Knows no method and no transport. Messages stay plain dicts: nothing is validated twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import anyio
+
+from .failures import BadAnswer, LinkLost, RpcFailure
+
+OnProgress = Callable[[float, float | None, str | None], Any]
+"""Called with (progress, total, message); may return an awaitable."""
+
+METHOD_NOT_FOUND = -32601
+NOT_CANCELLED = frozenset({"initialize", "server/discover"})
+"""Requests that the specification forbids to cancel."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_MAX_PROGRESS_QUEUED = 1000
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Write a message as one line of UTF-8 JSON, without the newline."""
+    # Lone surrogates are legal in JSON escapes but not in UTF-8; a caller may have sent some.
+    return _encode(message).encode("utf-8", "replace")
+
+
+def decode(data: bytes | bytearray | str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: It is not JSON, or nested beyond what the parser takes.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def request(call_id: int, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a request message."""
+    return {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
+
+
+def notification(method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Make a notification message."""
+    message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+    return message if params is None else {**message, "params": params}
+
+
+def cancellation(call_id: int) -> dict[str, Any]:
+    """Make the notification that a request was abandoned."""
+    reason = "the caller stopped waiting"
+    return notification("notifications/cancelled", {"requestId": call_id, "reason": reason})
+
+
+def answer(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer a request of the server's: a ping with a pong, anything else with a refusal.
+
+    Toolcrib declares no client capability, so a server has no right to ask for more.
+    """
+    reply: dict[str, Any] = {"jsonrpc": "2.0", "id": message.get("id")}
+    if message.get("method") == "ping":
+        return {**reply, "result": {}}
+    refusal = {"code": METHOD_NOT_FOUND, "message": "Method not found"}
+    return {**reply, "error": refusal}
+
+
+def is_response(message: Mapping[str, Any]) -> bool:
+    """Whether the message answers a request, rather than being one or a notification."""
+    return "method" not in message and ("result" in message or "error" in message)
+
+
+def same_id(answered: object, call_id: int) -> bool:
+    """Whether an answer's id is ours; some servers send numbers back as strings."""
+    return (answered == call_id and not isinstance(answered, bool)) or answered == str(call_id)
+
+
+def open_response(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the result out of a response.
+
+    Raises:
+        RpcFailure: The response is an error.
+        BadAnswer: It is neither an error nor a result object.
+    """
+    result = message.get("result")
+    if isinstance(result, dict):
+        return cast("dict[str, Any]", result)
+    error = message.get("error")
+    if isinstance(error, dict):
+        raise _failure(cast("dict[str, Any]", error))
+    raise BadAnswer("answered with neither a result object nor an error object")
+
+
+def _failure(error: Mapping[str, Any]) -> RpcFailure:
+    code, text = error.get("code"), error.get("message")
+    return RpcFailure(
+        code if isinstance(code, int) and not isinstance(code, bool) else 0,
+        text if isinstance(text, str) and text else "unnamed error",
+        error.get("data"),
+    )
+
+
+def read_progress(params: Mapping[str, Any]) -> tuple[float, float | None, str | None] | None:
+    """Narrow the parameters of a progress notification; None when they are malformed."""
+    progress, total, text = params.get("progress"), params.get("total"), params.get("message")
+    if not isinstance(progress, (int, float)):
+        return None
+    return (
+        float(progress),
+        float(total) if isinstance(total, (int, float)) else None,
+        text if isinstance(text, str) else None,
+    )
+
+
+async def report(on_progress: OnProgress, step: tuple[float, float | None, str | None]) -> None:
+    """Hand one step of progress to whoever asked for it."""
+    told = on_progress(*step)
+    if inspect.isawaitable(told):
+        await told
+
+
+class Call:
+    """One request in flight on a link whose answers all come by one channel."""
+
+    __slots__ = ("_event", "_on_progress", "_outcome", "_steps")
+
+    def __init__(self, on_progress: OnProgress | None) -> None:
+        self._on_progress = on_progress
+        self._outcome: Mapping[str, Any] | Exception | None = None
+        self._steps: deque[tuple[float, float | None, str | None]] = deque(
+            maxlen=_MAX_PROGRESS_QUEUED
+        )
+        self._event = anyio.Event()
+
+    def settle(self, outcome: Mapping[str, Any] | Exception) -> None:
+        """Give the response, or why there will be none. The first one counts."""
+        if self._outcome is None:
+            self._outcome = outcome
+            self._event.set()
+
+    def progress(self, params: Mapping[str, Any]) -> None:
+        """Queue a step of progress for the waiter; a step nobody asked for is dropped."""
+        step = read_progress(params)
+        if self._on_progress and step:
+            self._steps.append(step)
+            self._event.set()
+
+    async def wait(self) -> dict[str, Any]:
+        """Wait for the result. Progress is reported from here, so that no reader ever waits for it.
+
+        Raises:
+            RpcFailure: The server answered with an error.
+            BadAnswer: It answered with something that is not MCP.
+            LinkLost: The link broke before the answer.
+        """
+        while self._outcome is None:
+            await self._event.wait()
+            self._event = anyio.Event()
+            while self._on_progress and self._steps:
+                await report(self._on_progress, self._steps.popleft())
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return open_response(self._outcome)
+
+
+class Calls:
+    """The requests in flight on one link, by id."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, Call] = {}
+        self.unmatched = 0
+        """How many answers belonged to no request."""
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def open(self, call_id: int, on_progress: OnProgress | None) -> Call:
+        """Start to wait for the answer to ``call_id``."""
+        call = self._calls[call_id] = Call(on_progress)
+        return call
+
+    def close(self, call_id: int) -> None:
+        """Stop waiting; a late answer counts as unmatched."""
+        self._calls.pop(call_id, None)
+
+    def settle(self, message: Mapping[str, Any]) -> None:
+        """Hand a response to whoever waits for it."""
+        call = self._find(message.get("id"))
+        if call is None:
+            self.unmatched += 1
+        else:
+            call.settle(message)
+
+    def progress(self, params: Mapping[str, Any]) -> None:
+        """Hand a progress notification to the call it is about."""
+        call = self._find(params.get("progressToken"))
+        if call is not None:
+            call.progress(params)
+
+    def fail_all(self, reason: LinkLost | BadAnswer) -> None:
+        """Tell every waiter that no answer will come."""
+        for call in self._calls.values():
+            call.settle(reason)
+
+    def _find(self, call_id: object) -> Call | None:
+        if isinstance(call_id, str) and call_id.isdecimal() and len(call_id) < 20:  # noqa: PLR2004  # digits of any id of ours
+            call_id = int(call_id)
+        if isinstance(call_id, int) and not isinstance(call_id, bool):
+            return self._calls.get(call_id)
+        return None

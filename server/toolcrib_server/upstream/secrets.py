@@ -1,0 +1,211 @@
+"""Values that must never be shown: kept in one private file, masked in any text.
+
+Knows how a server's settings name a secret; does not know when they are resolved.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from toolcrib_registry.errors import InvalidConfig
+from toolcrib_registry.types import (
+    CatalogTransport,
+    HttpTransport,
+    Server,
+    ServerName,
+    SseTransport,
+    StdioTransport,
+)
+
+from .jsonc import parse_jsonc
+from .references import has_reference
+
+MASK = "•••"
+_SHORTEST_SECRET = 6
+"""Shorter values are too likely to be ordinary words to be masked everywhere."""
+_PRIVATE = 0o600
+
+
+class SecretStore:
+    """A JSON file of secrets, readable by its owner alone. Thread-safe; safe between processes.
+
+    Another process's writes are seen at the next look-up. A file that does not exist is empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._values: dict[str, str] = {}
+        self._seen: tuple[int, int, int] | None = None
+
+    def find(self, key: str) -> str | None:
+        """Look up a secret; None when there is none of that key.
+
+        Raises:
+            InvalidConfig: the file is damaged.
+        """
+        with self._guard:
+            self._refresh()
+            return self._values.get(key)
+
+    def list_keys(self) -> tuple[str, ...]:
+        """List every key, sorted; no values.
+
+        Raises:
+            InvalidConfig: the file is damaged.
+        """
+        with self._guard:
+            self._refresh()
+            return tuple(sorted(self._values))
+
+    def put(self, values: Mapping[str, str]) -> None:
+        """Add or replace secrets, in one write.
+
+        Raises:
+            InvalidConfig: the file is damaged.
+        """
+        if values:
+            self._change(lambda now: {**now, **values})
+
+    def remove_server(self, name: ServerName) -> int:
+        """Drop every secret of a server; say how many there were.
+
+        Raises:
+            InvalidConfig: the file is damaged.
+        """
+        prefix = f"{name}/"
+        return self._change(
+            lambda now: {key: value for key, value in now.items() if not key.startswith(prefix)}
+        )
+
+    def _change(self, change: Callable[[dict[str, str]], dict[str, str]]) -> int:
+        with self._guard, _locked(self._path):
+            self._refresh()
+            values = change(self._values)
+            removed = len(self._values) - len(values)
+            if values != self._values:
+                _write_private(self._path, values)
+                self._refresh()
+            return removed
+
+    def _refresh(self) -> None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._values, self._seen = {}, None
+            return
+        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if seen != self._seen:
+            if status.st_mode & 0o077:
+                self._path.chmod(_PRIVATE)
+            self._values, self._seen = _read(self._path), seen
+
+
+def _read(path: Path) -> dict[str, str]:
+    decoded = parse_jsonc(path.read_text(encoding="utf-8"), file=str(path))
+    if not isinstance(decoded, dict):
+        raise InvalidConfig("is not a JSON object.", file=str(path), fix="Restore or remove it.")
+    return {str(key): str(value) for key, value in decoded.items()}  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]  # keys and values of decoded JSON
+
+
+def _write_private(path: Path, values: Mapping[str, str]) -> None:
+    # mkstemp creates the file 0600; the rename puts it in place whole or not at all.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Keep other processes from writing between our read and our write."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        import fcntl  # noqa: PLC0415  # absent on Windows, where the last writer wins
+    except ImportError:
+        yield
+        return
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def seal(server: Server, secrets: SecretStore) -> Server:
+    """Move literal env and header values into ``secrets``; return the server with references.
+
+    Values that hold a reference already, and empty ones, stay as they are.
+
+    Raises:
+        InvalidConfig: the secrets file is damaged.
+    """
+    match server.transport:
+        case StdioTransport(env=env) as stdio:
+            kept, moved = _seal_values(server.name, "env", env)
+            transport = replace(stdio, env=kept)
+        case HttpTransport(headers=headers) | SseTransport(headers=headers) as remote:
+            kept, moved = _seal_values(server.name, "headers", headers)
+            transport = replace(remote, headers=kept)
+        case CatalogTransport():
+            return server
+    secrets.put(moved)
+    return replace(server, transport=transport)
+
+
+def _seal_values(
+    server: ServerName, field: str, values: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    kept: dict[str, str] = {}
+    moved: dict[str, str] = {}
+    for name, value in values.items():
+        key = f"{server}/{field}/{name}"
+        literal = bool(value) and not has_reference(value)
+        kept[name] = f"${{secret:{key}}}" if literal else value
+        if literal:
+            # An escaped "$${" would be unescaped when expanded; a secret is taken as it is.
+            moved[key] = value.replace("$${", "${")
+    return kept, moved
+
+
+class Redactor:
+    """Masks the given secrets in any text, also where they were URL-encoded or in base64."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret)}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` with each secret replaced by `MASK`."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+def _forms(secret: str) -> set[str]:
+    # "Bearer x": the token leaks just as well without its scheme.
+    scheme, _, token = secret.rpartition(" ")
+    parts = {secret, token} if scheme else {secret}
+    forms = {part for part in parts if len(part) >= _SHORTEST_SECRET}
+    for part in tuple(forms):
+        forms |= {quote(part, safe=""), quote_plus(part), json.dumps(part)[1:-1]}
+        forms.add(base64.b64encode(part.encode()).decode().rstrip("="))
+        with suppress(ValueError):
+            decoded = base64.b64decode(part, validate=True).decode()
+            password = decoded.partition(":")[2]
+            forms |= {form for form in (decoded, password) if len(form) >= _SHORTEST_SECRET}
+    return forms

@@ -1,0 +1,110 @@
+"""The whole house in one process: a real store, a real index, real servers over loopback."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+
+from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_server.asgi import build_app
+from toolcrib_server.runtime import Runtime, open_runtime
+from toolcrib_server.settings import Settings
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """Serve an ASGI application on a free loopback port; yields its base URL."""
+    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        with anyio.fail_after(20):
+            while not server.started:
+                await anyio.lowlevel.checkpoint()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+
+
+def clock() -> MCPServer:
+    """A small real upstream server, which speaks both eras."""
+    server = MCPServer("clock", instructions="Tells the time.")
+
+    @server.tool()
+    def convert_time(time: str, zone: str) -> str:
+        """Convert a time of day to another time zone."""
+        return f"{time} in {zone}"
+
+    @server.tool()
+    def list_zones(region: str = "Europe") -> list[str]:
+        """List the time zones of a region."""
+        return [f"{region}/Berlin", f"{region}/Lisbon"]
+
+    @server.tool()
+    def break_clock() -> str:
+        """Fail on purpose."""
+        raise ToolError("the spring is broken")
+
+    @server.prompt()
+    def morning() -> str:
+        """Greet somebody in the morning."""
+        return "Good morning."
+
+    @server.resource("clock://zones")
+    def zones() -> str:
+        """All known zones."""
+        return "UTC"
+
+    return server
+
+
+@dataclass
+class House:
+    """A served Toolcrib, with its parts for a look inside."""
+
+    url: str
+    runtime: Runtime
+    http: httpx.AsyncClient
+
+    @property
+    def mcp(self) -> str:
+        return f"{self.url}/mcp"
+
+
+OpenHouse = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def open_house(tmp_path: Path) -> OpenHouse:
+    """Open and serve a Toolcrib with its own data folder; keyword arguments are settings."""
+
+    @asynccontextmanager
+    async def opened(**settings: Any) -> AsyncIterator[House]:
+        given = {"data_dir": tmp_path / "data", "cache_dir": tmp_path / "cache", **settings}
+        async with open_runtime(Settings(**given), open_encoder=HashEncoder) as runtime:
+            app = build_app(runtime)
+            async with (
+                runtime.gateway.sessions(),
+                served(app) as url,
+                httpx.AsyncClient(base_url=url, timeout=30) as http,
+            ):
+                yield House(url, runtime, http)
+
+    return opened
+
+
+@pytest.fixture
+async def clock_url() -> AsyncIterator[str]:
+    """Serve the clock over Streamable HTTP."""
+    async with served(clock().streamable_http_app()) as url:
+        yield f"{url}/mcp"

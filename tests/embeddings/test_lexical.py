@@ -1,0 +1,122 @@
+"""BM25 as bm25s defines it, whatever happened before."""
+
+import bm25s
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolcrib_embeddings.corpus import Document
+from toolcrib_embeddings.lexical import K1, B, Bm25Index, Stemmer
+from toolcrib_embeddings.roster import Scope
+from toolcrib_registry.types import EntryKind, ServerName, entry_id
+
+
+def _document(name: str, terms: str) -> Document:
+    return Document(
+        id=entry_id(EntryKind.TOOL, name),
+        kind=EntryKind.TOOL,
+        server=ServerName(name[-1]),
+        name=name,
+        text="",
+        terms=terms,
+    )
+
+
+def _oracle(texts: dict[str, str], query: str) -> dict[str, float]:
+    words = Stemmer().words
+    corpus = [words(texts[id_]) for id_ in sorted(texts)]
+    if not any(corpus):
+        return dict.fromkeys(texts, 0.0)
+    library = bm25s.BM25(method="lucene", k1=K1, b=B)
+    library.index(corpus, show_progress=False)
+    known = [word for word in words(query) if word in library.vocab_dict]
+    scores = library.get_scores(known) if known else np.zeros(len(texts))
+    return dict(zip(sorted(texts), scores.tolist(), strict=True))
+
+
+_NAMES = st.sampled_from([f"tool{n:02}" for n in range(12)])
+_TEXTS = st.lists(
+    st.sampled_from(["convertTime", "time zone", "list files", "file", "search_web", "webs", "", "?"]),
+    max_size=6,
+).map(" ".join)
+_STEPS = st.lists(
+    st.tuples(st.lists(st.tuples(_NAMES, _TEXTS), max_size=8), st.sets(_NAMES, max_size=5)),
+    max_size=5,
+)
+
+
+@settings(deadline=None)
+@given(
+    steps=_STEPS,
+    query=_TEXTS,
+    k=st.integers(1, 15),
+    servers=st.none() | st.sets(st.sampled_from("0123456789")),
+)
+def test_scores_equal_a_fresh_index_of_the_library_after_any_changes(steps, query, k, servers):
+    index, model = Bm25Index.empty(), {}
+    for upserts, names in steps:
+        removals = {entry_id(EntryKind.TOOL, name) for name in names}
+        documents = [_document(name, text) for name, text in upserts]
+        index = index.updated(documents, removals)
+        model = {id_: text for id_, text in model.items() if id_ not in removals}
+        model |= {document.id: document.terms for document in documents}
+    expected = _oracle(model, query) if model else {}
+    ids = sorted(model)
+    assert np.allclose(index.scores(query, ids), [expected[id_] for id_ in ids], atol=1e-5)
+
+    found = index.search(query, k=k, scope=Scope.of(kinds=None, servers=servers))
+    in_scope = {i: s for i, s in expected.items() if s > 0 and (not servers or i[-1] in servers)}
+    in_scope = in_scope if servers != set() else {}
+    assert len(found) == min(k, len(in_scope))
+    assert np.allclose(
+        [score for _, score in found], sorted(in_scope.values())[::-1][: len(found)], atol=1e-5
+    )
+    assert found == sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+
+@pytest.mark.parametrize(
+    "query", ["converting times", "convertTime", "convert_time", "CONVERT-TIME", "time converter"]
+)
+def test_a_name_is_found_by_its_words_in_any_spelling(query: str):
+    index = Bm25Index.empty().updated(
+        [_document("a", "convertTimes"), _document("b", "list files"), _document("c", "other")]
+    )
+    assert [id_ for id_, _ in index.search(query, k=5)][0] == "tool:a"
+
+
+def test_nothing_is_found_for_words_that_are_nowhere():
+    index = Bm25Index.empty().updated([_document("a", "list files")])
+    assert index.search("quantum 東京 \ud800 !!", k=5) == []
+    assert Bm25Index.empty().search("list", k=5) == []
+
+
+def _made_up_word(number: int) -> str:
+    return "q" + "".join(chr(ord("a") + int(digit)) for digit in str(number)) + "q"
+
+
+def test_words_of_removed_entries_are_forgotten():
+    index = Bm25Index.empty()
+    for n in range(80):
+        words = " ".join(_made_up_word(40 * n + m) for m in range(40))
+        index = index.updated([_document("same", words)])
+    assert len(index.vocabulary) < 1_200
+    assert index.search(_made_up_word(3_199), k=1)[0][0] == "tool:same"
+    assert index.search(_made_up_word(1), k=1) == []
+
+
+def test_equal_scores_are_cut_by_id():
+    documents = [_document(f"tool{n:03}", "get stock price") for n in range(300)]
+    found = Bm25Index.empty().updated(documents[::-1]).search("stock price", k=10)
+    assert [id_ for id_, _ in found] == [document.id for document in documents[:10]]
+
+
+def test_more_than_65536_words_keep_their_places():
+    documents = [
+        _document(f"tool{n:02}", " ".join(_made_up_word(2_000 * n + m) for m in range(2_000)))
+        for n in range(40)
+    ]
+    index = Bm25Index.empty().updated(documents)
+    assert len(index.vocabulary) == 80_000
+    for n in range(40):
+        assert [i for i, _ in index.search(_made_up_word(2_000 * n), k=3)] == [documents[n].id]

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import CallRecord, EntryId, ServerName
+
+START = datetime(2026, 8, 1, tzinfo=UTC)
+
+
+def record(number: int, server: str | None = "time") -> CallRecord:
+    return CallRecord(
+        id=f"call-{number}",
+        at=START + timedelta(milliseconds=number),
+        subject=EntryId("tool:time__now"),
+        server=None if server is None else ServerName(server),
+        face="mcp",
+        principal="local",
+        outcome="ok",
+        duration_ms=1.25,
+        argument_shape={"zone": "string(13)"},
+    )
+
+
+def test_records_come_back_newest_first(store: Store) -> None:
+    records = [record(number, server=None if number == 2 else "time") for number in range(5)]
+
+    store.record_calls(records[:2])
+    store.record_calls(records[2:])
+    store.record_calls([])
+
+    assert store.list_calls(limit=3) == (records[4], records[3], records[2])
+    assert store.list_calls() == tuple(reversed(records))
+    assert store.head() == 0

@@ -1,0 +1,173 @@
+"""The index follows the change log, embeds only what is new and survives anything on the disk."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from toolcrib_embeddings.encoder import FloatMatrix
+from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_registry.types import EntryKind, Model, ServerName
+from toolcrib_server.sync.indexer import Indexer
+
+from .conftest import House, tool
+
+pytestmark = pytest.mark.anyio
+
+
+class CountingEncoder(HashEncoder):
+    """Counts the texts it is given."""
+
+    def __init__(self, dimension: int = 256) -> None:
+        super().__init__(dimension)
+        self.texts = 0
+
+    def encode(self, texts: Sequence[str], *, on_progress: object = None) -> FloatMatrix:
+        self.texts += len(texts)
+        return super().encode(texts)
+
+
+def reopened(house: House, folder: Path, encoder: CountingEncoder | None = None) -> Indexer:
+    return Indexer(house.store, open_encoder=lambda: encoder or CountingEncoder(), folder=folder)
+
+
+async def filled(house: House, count: int = 3) -> None:
+    house.register("s")
+    house.lister.tell("s", *(tool(f"t{i}", f"thing number {i}") for i in range(count)))
+    await house.reconciler.sync()
+    await house.indexer.save()
+
+
+async def test_an_empty_registry_has_an_empty_index(house: House) -> None:
+    index = await house.indexer.index()
+    assert index.size == 0
+    assert index.revision == 0
+
+
+async def test_a_snapshot_at_the_head_is_taken_as_it_is(house: House, tmp_path: Path) -> None:
+    await filled(house)
+    encoder = CountingEncoder()
+    report = await reopened(house, tmp_path / "index", encoder).catch_up()
+    assert report.rebuilt is None
+    assert (report.indexed, report.embedded, encoder.texts) == (0, 0, 0)
+
+
+async def test_a_snapshot_behind_the_head_catches_up_by_the_log(
+    house: House, tmp_path: Path
+) -> None:
+    await filled(house)
+    house.store.add_model(Model(name="m", description="a model"), actor="test")
+    report = await reopened(house, tmp_path / "index").catch_up()
+    assert report.rebuilt is None
+    assert (report.indexed, report.embedded) == (1, 1)
+
+
+@pytest.mark.parametrize("damage", ["remove", "cut", "flip"])
+async def test_a_damaged_snapshot_is_rebuilt_without_embedding_anew(
+    house: House, tmp_path: Path, damage: str
+) -> None:
+    await filled(house)
+    folder = tmp_path / "index"
+    largest = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    if damage == "remove":
+        shutil.rmtree(folder)
+    elif damage == "cut":
+        largest.write_bytes(largest.read_bytes()[:-7])
+    else:
+        content = bytearray(largest.read_bytes())
+        content[len(content) // 2] ^= 1
+        largest.write_bytes(content)
+    encoder = CountingEncoder()
+    indexer = reopened(house, folder, encoder)
+    report = await indexer.catch_up()
+    assert report.rebuilt
+    assert report.indexed == 3
+    assert encoder.texts == 0
+    assert (await indexer.index()).size == 3
+
+
+async def test_another_encoder_embeds_everything_anew_and_says_so(
+    house: House, tmp_path: Path
+) -> None:
+    await filled(house)
+    encoder = CountingEncoder(dimension=64)
+    report = await reopened(house, tmp_path / "index", encoder).catch_up()
+    assert report.rebuilt
+    assert "encoder" in report.rebuilt
+    assert report.embedded == encoder.texts == 3
+
+
+async def test_a_text_that_two_entries_share_is_embedded_once(house: House) -> None:
+    encoder = CountingEncoder()
+    indexer = Indexer(house.store, open_encoder=lambda: encoder, folder=Path("unused"))
+    for name in ("a", "b"):
+        house.store.add_model(Model(name=name, title="same", description="words"), actor="test")
+    await indexer.catch_up()
+    assert encoder.texts == len({"a", "b"})
+    house.store.remove_model("a", actor="test")
+    await indexer.catch_up()
+    house.store.add_model(Model(name="a", title="same", description="words"), actor="test")
+    await indexer.catch_up()
+    assert encoder.texts == 2
+
+
+async def test_turning_a_server_off_and_on_moves_all_it_owns(house: House) -> None:
+    from dataclasses import replace
+
+    await filled(house)
+    server = house.store.get_server(ServerName("s"))
+    index = await house.indexer.index()
+    house.store.update_server(replace(server, enabled=False), actor="test")
+    await house.indexer.catch_up()
+    assert index.size == 0
+    house.store.update_server(replace(server, enabled=True), actor="test")
+    report = await house.indexer.catch_up()
+    assert index.size == 3
+    assert report.embedded == 0
+
+
+async def test_a_disabled_entry_cannot_be_found(house: House) -> None:
+    await filled(house)
+    house.store.set_entry_enabled(EntryKind.TOOL, "s__t1", enabled=False, actor="test")
+    await house.indexer.catch_up()
+    assert "tool:s__t1" not in await house.indexer.index()
+
+
+async def test_removing_a_server_removes_what_it_owned(house: House) -> None:
+    await filled(house)
+    house.store.remove_server(ServerName("s"), actor="test")
+    report = await house.indexer.catch_up()
+    assert report.removed == 3
+    assert (await house.indexer.index()).size == 0
+
+
+async def test_an_index_ahead_of_the_registry_is_not_believed(house: House, tmp_path: Path) -> None:
+    from toolcrib_migrations import open_store
+
+    await filled(house)
+    other = open_store(f"sqlite:///{tmp_path / 'restored.db'}")
+    indexer = Indexer(other, open_encoder=CountingEncoder, folder=tmp_path / "index")
+    report = await indexer.catch_up()
+    assert report.rebuilt == "its revision is ahead of the registry"
+    assert (await indexer.index()).size == 0
+    other.close()
+
+
+async def test_a_failed_opening_is_told_and_tried_again(house: House, tmp_path: Path) -> None:
+    from toolcrib_registry.errors import EncoderError
+
+    broken = [True]
+
+    def open_encoder() -> CountingEncoder:
+        if broken:
+            raise EncoderError("no weights")
+        return CountingEncoder()
+
+    indexer = Indexer(house.store, open_encoder=open_encoder, folder=tmp_path / "other")
+    with pytest.raises(EncoderError):
+        await indexer.index()
+    assert indexer.error == "no weights"
+    broken.clear()
+    assert (await indexer.index()).size == 0
+    assert indexer.error is None

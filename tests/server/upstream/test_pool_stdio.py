@@ -1,0 +1,431 @@
+"""The pool over stdio: real child processes, good ones and bad ones."""
+
+import json
+import os
+import time
+
+import anyio
+import psutil
+import pytest
+
+from toolcrib_registry.errors import (
+    NotCallable,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from toolcrib_registry.types import CatalogTransport, EntryKind, Server, ServerName, StdioTransport
+from toolcrib_server.upstream.pool import ConnectionPool, LinkStatus
+from toolcrib_server.upstream.secrets import MASK, SecretStore, seal
+
+pytestmark = pytest.mark.anyio
+
+
+def seen(result):
+    """What the raw server tells of the call it received."""
+    return json.loads(result["content"][0]["text"])
+
+
+def state(pool, server):
+    return next(each for each in pool.states() if each.server == server.name)
+
+
+async def wait_until(condition, timeout_s=10.0):
+    with anyio.fail_after(timeout_s):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
+
+
+# --- servers that behave -----------------------------------------------------------------------
+
+
+async def test_an_old_server_is_listed_and_called(raw):
+    async with ConnectionPool() as pool:
+        listing = await pool.list_all(raw("plain"))
+        result = await pool.call_tool(raw("plain"), "echo", {"a": [1, "é"]}, timeout_s=5)
+    assert [tool["name"] for tool in listing.tools] == ["echo", "slow"]
+    assert listing.protocol_version == "2024-11-05"
+    assert (listing.reported_name, listing.reported_version) == ("raw plain", "1.0")
+    assert listing.instructions == "Be kind."
+    assert seen(result)["arguments"] == {"a": [1, "é"]}
+
+
+async def test_a_modern_server_is_listed_called_and_heard(modern):
+    told = []
+    async with ConnectionPool(on_list_changed=told.append) as pool:
+        listing = await pool.list_all(modern)
+        result = await pool.call_tool(modern, "echo", {"text": "hi"}, timeout_s=10)
+        assert result["content"] == [{"type": "text", "text": "hi"}]
+        assert listing.protocol_version == "2026-07-28"
+        assert [tool["name"] for tool in listing.tools] == ["echo", "grow"]
+        assert [prompt["name"] for prompt in listing.prompts] == ["greet"]
+        assert [resource["uri"] for resource in listing.resources] == ["memo://today"]
+        assert [template["uriTemplate"] for template in listing.templates] == ["memo://{day}"]
+        assert listing.reported_version == "2.5"
+        read = await pool.request(
+            modern, "resources/read", {"uri": "memo://today"}, timeout_s=10, safe=True
+        )
+        assert read["contents"][0]["text"] == "nothing"
+        await pool.call_tool(modern, "grow", {}, timeout_s=10)
+        await wait_until(lambda: told == [modern.name])
+        assert "grown" in [tool["name"] for tool in (await pool.list_all(modern)).tools]
+
+
+async def test_many_calls_are_in_flight_at_once_and_answers_are_not_crossed(raw):
+    server = raw("plain")
+    answers = {}
+
+    async with ConnectionPool() as pool:
+
+        async def call(number):
+            answers[number] = seen(
+                await pool.call_tool(server, "echo", {"number": number}, timeout_s=20)
+            )
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(50):
+                tasks.start_soon(call, number)
+        assert state(pool, server).opened == 1
+    assert {n: each["arguments"]["number"] for n, each in answers.items()} == {
+        n: n for n in range(50)
+    }
+    assert len({each["pid"] for each in answers.values()}) == 1
+
+
+async def test_all_pages_are_read(raw):
+    async with ConnectionPool() as pool:
+        listing = await pool.list_all(raw("pages"))
+    assert [tool["name"] for tool in listing.tools] == [f"tool{page}" for page in range(5)]
+
+
+async def test_progress_reaches_the_caller_before_the_result(raw):
+    steps = []
+    async with ConnectionPool() as pool:
+        await pool.call_tool(
+            raw("progress"), "echo", {}, timeout_s=5, on_progress=lambda *step: steps.append(step)
+        )
+    assert steps == [(1.0, 2.0, "s1"), (2.0, 2.0, "s2")]
+
+
+async def test_requests_of_the_server_are_declined_and_its_pings_answered(raw):
+    async with ConnectionPool() as pool:
+        result = await pool.call_tool(raw("asks-back"), "echo", {}, timeout_s=5)
+    answers = result["structuredContent"]
+    assert answers["s1"]["error"]["code"] == -32601
+    assert answers["s2"]["result"] == {}
+
+
+async def test_a_changed_list_is_told(raw):
+    told = []
+    async with ConnectionPool(on_list_changed=told.append) as pool:
+        await pool.call_tool(raw("changes"), "echo", {}, timeout_s=5)
+    assert told == ["changes"]
+
+
+async def test_a_child_inherits_nothing_but_the_safe_variables_and_those_declared(raw, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for children")
+    async with ConnectionPool() as pool:
+        result = await pool.call_tool(raw("plain", MINE="1"), "echo", {}, timeout_s=5)
+    environment = seen(result)["environment"]
+    assert environment["MINE"] == "1"
+    assert "PATH" in environment
+    assert "AWS_SECRET_ACCESS_KEY" not in environment
+
+
+async def test_nothing_goes_through_a_shell(tmp_path):
+    witness = tmp_path / "witness"
+    server = Server(
+        name=ServerName("shell"),
+        transport=StdioTransport(f"true; touch {witness}", ("$(touch", f"{witness})")),
+    )
+    async with ConnectionPool() as pool:
+        with pytest.raises(UpstreamUnavailable, match="was not found"):
+            await pool.list_all(server)
+    assert not witness.exists()
+
+
+# --- servers that do not -----------------------------------------------------------------------
+
+FAULTS_AT_LISTING = {
+    "hang-at-start": (UpstreamTimeout, "did not answer start within 1 s"),
+    "exit-at-start": (UpstreamUnavailable, "exit code 3; it said: cannot find the flux capacitor"),
+    "long-line": (UpstreamProtocolError, "a line of more than 8388608 bytes"),
+    "repeated-cursor": (UpstreamProtocolError, "repeats a cursor in tools/list"),
+    "wrong-id": (UpstreamTimeout, "did not answer"),
+    "no-list": (UpstreamProtocolError, "answered tools/list without a list of tools"),
+}
+
+
+@pytest.mark.parametrize("mode", FAULTS_AT_LISTING)
+async def test_a_bad_server_fails_in_time_with_its_own_error_and_delays_nobody(raw, mode):
+    error, words = FAULTS_AT_LISTING[mode]
+    good, bad = raw("plain"), raw(mode, start_timeout_s=1 if mode == "hang-at-start" else 20)
+    longest = []
+    async with ConnectionPool(list_timeout_s=2, close_grace_s=0.2) as pool:
+        await pool.call_tool(good, "echo", {}, timeout_s=10)
+        failed = anyio.Event()
+
+        async def keep_calling():
+            while not failed.is_set():
+                started = time.monotonic()
+                await pool.call_tool(good, "echo", {}, timeout_s=10)
+                longest.append(time.monotonic() - started)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep_calling)
+            started = time.monotonic()
+            with pytest.raises(error, match=words):
+                await pool.list_all(bad)
+            took = time.monotonic() - started
+            failed.set()
+        assert took < 6
+        assert max(longest) < 1
+        assert state(pool, good).opened == 1
+
+
+async def test_a_server_that_hangs_on_a_call_is_given_up_after_three_and_repaired(raw):
+    server = raw("hang-on-call")
+    async with ConnectionPool(close_grace_s=0.1) as pool:
+        await pool.list_all(server)
+        first = state(pool, server).pids
+        for _ in range(3):
+            with pytest.raises(UpstreamTimeout, match="tools/call within 0.1 s"):
+                await pool.call_tool(server, "echo", {}, timeout_s=0.1)
+        await pool.list_all(server)
+        assert state(pool, server).opened == 2
+        assert state(pool, server).pids != first
+
+
+async def test_a_call_that_times_out_is_cancelled_at_the_server_and_the_next_one_works(
+    raw, tmp_path
+):
+    told = tmp_path / "cancelled"
+    server = raw("plain", CANCELLED=str(told))
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+        with pytest.raises(UpstreamTimeout):
+            await pool.call_tool(server, "slow", {}, timeout_s=0.3)
+        await pool.call_tool(server, "echo", {}, timeout_s=10)
+        assert told.read_text() == "True"
+        assert state(pool, server).opened == 1
+
+
+async def test_a_caller_that_gives_up_cancels_at_the_server(raw, tmp_path):
+    told = tmp_path / "cancelled"
+    server = raw("plain", CANCELLED=str(told))
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+        with anyio.move_on_after(0.3):
+            await pool.call_tool(server, "slow", {}, timeout_s=30)
+        await pool.call_tool(server, "echo", {}, timeout_s=10)
+        assert told.read_text() == "True"
+
+
+async def test_a_call_whose_server_dies_under_it_is_not_sent_again(raw):
+    server = raw("exit-on-call")
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+        with pytest.raises(UpstreamUnavailable, match="exit code 7; it said: about to fall over"):
+            await pool.call_tool(server, "echo", {}, timeout_s=10)
+        assert state(pool, server).opened == 1
+
+
+async def test_a_server_found_dead_before_the_call_is_opened_again_and_called_once(raw):
+    server = raw("plain")
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+        (pid,) = state(pool, server).pids
+        os.kill(pid, 9)
+        await wait_until(lambda: state(pool, server).status is not LinkStatus.OPEN)
+        result = await pool.call_tool(server, "echo", {}, timeout_s=10)
+        assert seen(result)["pid"] != pid
+        assert state(pool, server).opened == 2
+
+
+async def test_a_listing_is_repeated_when_its_server_dies_under_it(raw, tmp_path):
+    server = raw("plain")
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+        (pid,) = state(pool, server).pids
+        os.kill(pid, 9)
+        # Not waited for: the request may meet the dead pipe.
+        assert (await pool.list_all(server)).tools
+
+
+async def test_a_server_that_keeps_failing_is_left_alone_for_a_while(raw):
+    server = raw("exit-at-start")
+    async with ConnectionPool() as pool:
+        with pytest.raises(UpstreamUnavailable):
+            await pool.list_all(server)
+        started = time.monotonic()
+        with pytest.raises(UpstreamUnavailable, match="flux capacitor") as caught:
+            await pool.list_all(server)
+        assert time.monotonic() - started < 0.1
+        assert 0 < caught.value.retry_after_s <= 1.25
+        assert state(pool, server).status is LinkStatus.WAITING
+        await pool.aclose_server(server.name)
+        assert pool.states() == ()
+
+
+async def test_a_server_that_dies_again_and_again_is_reopened_with_growing_pauses(raw):
+    server = raw("plain")
+    async with ConnectionPool() as pool:
+        for _ in range(2):
+            with pytest.raises(UpstreamUnavailable, match="exit code 7"):
+                await pool.call_tool(server, "echo", {"die": True}, timeout_s=10)
+        with pytest.raises(UpstreamUnavailable, match="Next attempt in"):
+            await pool.call_tool(server, "echo", {}, timeout_s=10)
+        assert state(pool, server).opened == 2
+
+
+async def test_a_missing_command_is_named_with_the_fix():
+    server = Server(name=ServerName("x"), transport=StdioTransport("no-such-command-here"))
+    async with ConnectionPool() as pool:
+        with pytest.raises(UpstreamUnavailable, match=r"'no-such-command-here' was not found; ins"):
+            await pool.list_all(server)
+
+
+async def test_a_missing_folder_is_named(raw):
+    server = raw("plain")
+    gone = StdioTransport(server.transport.command, server.transport.args, {}, "/no/such/folder")
+    async with ConnectionPool() as pool:
+        with pytest.raises(UpstreamUnavailable, match="'/no/such/folder' does not exist"):
+            await pool.list_all(Server(name=server.name, transport=gone))
+
+
+async def test_noise_on_the_output_is_skipped_and_counted(raw):
+    server = raw("noise")
+    async with ConnectionPool() as pool:
+        assert len((await pool.list_all(server)).tools) == 2
+        assert state(pool, server).noise == 5
+
+
+async def test_a_name_listed_twice_is_set_aside_the_second_time(raw):
+    async with ConnectionPool() as pool:
+        listing = await pool.list_all(raw("duplicates"))
+    assert [tool.get("description") for tool in listing.tools] == ["Say it again.", None]
+    (aside,) = listing.quarantined
+    assert (aside.kind, aside.name) == (EntryKind.TOOL, "echo")
+    assert "listed before" in aside.reason
+
+
+async def test_one_bad_schema_costs_one_tool(raw):
+    async with ConnectionPool() as pool:
+        listing = await pool.list_all(raw("bad-schema"))
+    assert [tool["name"] for tool in listing.tools] == ["echo", "slow"]
+    (aside,) = listing.quarantined
+    assert aside.name == "broken"
+    assert "no-such-type" in aside.reason
+
+
+@pytest.mark.parametrize("mode", ["dies-of-the-unknown", "ignores-the-unknown"])
+async def test_an_old_server_that_cannot_take_the_probe_is_talked_to_all_the_same(raw, mode):
+    server = raw(mode, start_timeout_s=4)
+    async with ConnectionPool() as pool:
+        assert (await pool.list_all(server)).protocol_version == "2024-11-05"
+
+
+async def test_a_catalogue_cannot_be_called():
+    server = Server(name=ServerName("papers"), transport=CatalogTransport("tools.jsonl"))
+    async with ConnectionPool() as pool:
+        with pytest.raises(NotCallable, match=r"imported from tools\.jsonl"):
+            await pool.call_tool(server, "x", {}, timeout_s=1)
+
+
+# --- the life of a connection ------------------------------------------------------------------
+
+
+async def test_closing_the_pool_leaves_no_process_however_detached(raw, tmp_path):
+    pids_file = tmp_path / "pids"
+    server = raw("family", PIDS=str(pids_file))
+    async with ConnectionPool(close_grace_s=0.2) as pool:
+        await pool.list_all(server)
+        pids = [int(pid) for pid in pids_file.read_text().split()]
+        assert len(pids) == 3
+        assert all(psutil.pid_exists(pid) for pid in pids)
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    for pid in pids:
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_closing_under_cancellation_leaves_no_process(raw):
+    with anyio.CancelScope() as scope:
+        async with ConnectionPool() as pool:
+            server = raw("plain")
+            await pool.list_all(server)
+            (pid,) = state(pool, server).pids
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert not psutil.pid_exists(pid)
+
+
+async def test_closing_while_a_server_starts_leaves_no_process(raw):
+    async with ConnectionPool(close_grace_s=0.1) as pool:
+        with anyio.move_on_after(0.5):
+            await pool.list_all(raw("hang-at-start"))
+        children = psutil.Process().children()
+    assert children
+    assert not any(child.is_running() for child in children)
+
+
+async def test_an_idle_connection_is_closed_and_opened_again_when_needed(raw):
+    server = raw("plain")
+    async with ConnectionPool(idle_timeout_s=0.2) as pool:
+        await pool.list_all(server)
+        await wait_until(lambda: state(pool, server).status is LinkStatus.CLOSED)
+        await pool.call_tool(server, "echo", {}, timeout_s=10)
+        assert state(pool, server).opened == 2
+
+
+async def test_changed_settings_replace_the_connection(raw):
+    async with ConnectionPool() as pool:
+        first = await pool.call_tool(raw("plain", MINE="1"), "echo", {}, timeout_s=10)
+        second = await pool.call_tool(raw("plain", MINE="2"), "echo", {}, timeout_s=10)
+        assert seen(second)["environment"]["MINE"] == "2"
+        gone = seen(first)["pid"]
+        await wait_until(lambda: not psutil.pid_exists(gone))
+
+
+async def test_a_closed_server_has_no_process(raw):
+    server = raw("plain")
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+        (pid,) = state(pool, server).pids
+        await pool.aclose_server(server.name)
+        assert not psutil.pid_exists(pid)
+        assert pool.states() == ()
+
+
+# --- secrets -----------------------------------------------------------------------------------
+
+TOKEN = "ghp_abcdefghijklmnop"
+
+
+async def test_a_secret_reaches_its_server_and_no_error(raw, tmp_path):
+    secrets = SecretStore(tmp_path / "secrets.json")
+    server = seal(raw("error-on-call", TOKEN=TOKEN), secrets)
+    async with ConnectionPool(secrets=secrets) as pool:
+        with pytest.raises(UpstreamProtocolError) as caught:
+            await pool.call_tool(server, "echo", {}, timeout_s=10)
+    assert caught.value.rpc_code == -32001
+    assert caught.value.detail == f"Server 'error-on-call': no access for {MASK}"
+
+
+async def test_what_a_server_says_as_it_dies_is_redacted(raw, tmp_path):
+    secrets = SecretStore(tmp_path / "secrets.json")
+    server = seal(raw("exit-on-call", TOKEN=TOKEN), secrets)
+    async with ConnectionPool(secrets=secrets) as pool:
+        with pytest.raises(UpstreamUnavailable) as caught:
+            await pool.call_tool(server, "echo", {}, timeout_s=10)
+        shown = f"{caught.value} {pool.states()}"
+    assert f"fall over with {MASK}" in shown
+    assert TOKEN not in shown
+
+
+async def test_a_missing_variable_is_named_and_nothing_is_started(raw):
+    async with ConnectionPool(env={}) as pool:
+        with pytest.raises(UpstreamUnavailable) as caught:
+            await pool.list_all(raw("plain", TOKEN="${GITHUB_TOKEN}"))
+    for word in ("'plain'", "env.TOKEN", "GITHUB_TOKEN is not set", "Set GITHUB_TOKEN before"):
+        assert word in caught.value.detail
