@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(*command: str, env: dict[str, str] | None = None) -> Iterator[None]:
+def process(*command: str, env: dict[str, str] | None = None) -> Generator[None]:
     child = subprocess.Popen(command, env={**os.environ, **(env or {})})
     try:
         yield

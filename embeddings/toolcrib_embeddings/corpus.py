@@ -65,7 +65,7 @@ def render_document(entry: Entry) -> Document:
     name = entry.local_name if isinstance(entry, OwnedEntry) else entry.name
     heading = _sentences((_words_of(server or ""), _words_of(name), _string(entry.title)))
     details = _sentences(_details(entry))
-    description = _clean(_string(entry.description), MAX_TERMS_CHARS)
+    description = _string(entry.description)
     return Document(
         id=entry.id,
         kind=entry.kind,
@@ -79,6 +79,11 @@ def render_document(entry: Entry) -> Document:
 def split_words(text: str) -> list[str]:
     """Split prose or an identifier into words: at camelCase, snake_case, digits, punctuation."""
     return [word for word in _WORD_EDGE.split(text) if word]
+
+
+def clean_text(text: str, *, limit: int) -> str:
+    """Cut at ``limit`` characters; spaces, control characters and lone surrogates become plain."""
+    return _encodable(_NOT_TEXT.sub(" ", text[:limit])).strip()
 
 
 def _words_of(name: str) -> str:
@@ -171,12 +176,8 @@ def _value(field: Known[T] | None) -> T | None:
 
 
 def _sentences(parts: Iterable[str]) -> str:
-    clean = (_clean(part, MAX_TERMS_CHARS) for part in parts)
+    clean = (clean_text(part, limit=MAX_TERMS_CHARS).strip(" .") for part in parts)
     return ". ".join(part for part in clean if part)
-
-
-def _clean(text: str, limit: int) -> str:
-    return _encodable(_NOT_TEXT.sub(" ", text[:limit])).strip(" .")
 
 
 def _encodable(text: str) -> str:
@@ -193,4 +194,3 @@ def _string(value: object) -> str:
 
 def _scalar(value: object) -> str:
     return str(value)[:_MAX_VALUE_CHARS] if isinstance(value, str | int | float) else ""
-

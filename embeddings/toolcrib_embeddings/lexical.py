@@ -171,11 +171,11 @@ def _forget_unused(
     vocabulary: dict[str, int], postings: Postings
 ) -> tuple[dict[str, int], Postings]:
     """Renumber when most words stand nowhere any more; seldom, for it costs a pass over all."""
-    used = np.unique(postings.words)
+    used: IntVector = np.unique(postings.words)
     if len(vocabulary) <= 2 * len(used) + _UNUSED_WORDS_KEPT:
         return vocabulary, postings
     spelling = list(vocabulary)
-    kept = {spelling[code]: new for new, code in enumerate(used.tolist())}
+    kept = {spelling[int(code)]: new for new, code in enumerate(used)}
     words = np.searchsorted(used, postings.words).astype(np.int32)
     return kept, Postings(postings.starts, words, postings.counts)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName
 
-from .corpus import Document
+from .corpus import Document, clean_text
 from .encoder import Encoder, FloatVector
 from .fusion import fuse
 from .index import FaissIndex, Scored
@@ -121,7 +121,7 @@ class SearchIndex:
         collection leaves nothing. An empty query finds nothing. A query is read up to its first
         4,000 characters.
         """
-        text = " ".join(query[:MAX_QUERY_CHARS].split())
+        text = clean_text(query, limit=MAX_QUERY_CHARS)
         state = self._state
         question = (text, k, Scope.of(kinds=kinds, servers=servers))
         if not text or k < 1 or not len(state.dense):
@@ -138,7 +138,7 @@ class SearchIndex:
         depth = max(_RECALLED, k)
         dense = state.dense.search(vector, k=depth, scope=scope)
         lexical = state.lexical.search(text, k=depth, scope=scope)
-        return _rank(state, vector, text, dense, lexical)[:k]
+        return _rank(state, question, vector, dense, lexical)
 
     def update(
         self,
@@ -226,12 +226,17 @@ def _raw(array: NDArray[Any], dtype: str) -> Part:
 
 
 def _rank(
-    state: _State, vector: FloatVector, text: str, dense: list[Scored], lexical: list[Scored]
+    state: _State,
+    question: _Question,
+    vector: FloatVector,
+    dense: list[Scored],
+    lexical: list[Scored],
 ) -> tuple[Hit, ...]:
+    text, k, _ = question
     found = {DENSE: _signals(dense), LEXICAL: _signals(lexical)}
     ids = sorted(found[DENSE].keys() | found[LEXICAL].keys())
     fused = fuse(state.dense.scores(vector, ids), state.lexical.scores(text, ids))
-    order: list[int] = np.argsort(-fused, kind="stable").tolist()
+    order: list[int] = np.argsort(-fused, kind="stable")[:k].tolist()
     return tuple(_hit(ids[place], float(fused[place]), found) for place in order)
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -40,8 +41,11 @@ _REFERENCE = r"^\$\{[A-Za-z_][A-Za-z0-9_.:/-]*\}$"
 
 
 def _clean(text: str) -> str:
+    """Refuse what a database or an answer cannot hold: NUL and half characters."""
     if "\0" in text:
         raise PydanticCustomError("nul", "must not contain a NUL character")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise PydanticCustomError("surrogate", "must not contain half a character (a surrogate)")
     return text
 
 
@@ -67,8 +71,6 @@ def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
 def _check_scalar(item: object) -> None:
     if isinstance(item, str):
         _clean(item)
-        if not item.isascii() and any("\ud800" <= char <= "\udfff" for char in item):
-            raise PydanticCustomError("surrogate", "contains half a character (a lone surrogate)")
     elif isinstance(item, float) and not math.isfinite(item):
         raise PydanticCustomError("not_finite", "contains a number that is not finite")
 
@@ -79,6 +81,22 @@ ServerNameText = Annotated[
     str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 ]
 JsonDict = Annotated[dict[str, Any], AfterValidator(_plain_json)]
+
+
+def _parsable(url: str) -> str:
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise PydanticCustomError("url", "is not a URL: {why}", {"why": str(error)}) from error
+    return url
+
+
+Url = Annotated[
+    str,
+    StringConstraints(max_length=4096, pattern=r"^https?://[^\s/]+"),
+    AfterValidator(_clean),
+    AfterValidator(_parsable),
+]
 Tags = Annotated[list[Name], Field(max_length=64)]
 Price = Annotated[float, Field(ge=0, le=_MAX_NUMBER, allow_inf_nan=False, strict=True)]
 Tokens = Annotated[int, Field(ge=1, le=_MAX_NUMBER, strict=True)]
@@ -184,7 +202,7 @@ class HttpIn(WireIn):
     """A server reached over Streamable HTTP (``http``) or the superseded HTTP+SSE (``sse``)."""
 
     type: Literal["http", "sse"]
-    url: Annotated[Text, StringConstraints(max_length=4096, pattern=r"^https?://[^\s/]+")]
+    url: Url
     headers: dict[Name, Text] = {}
 
     @field_validator("headers")
@@ -379,7 +397,7 @@ class OfferIn(WireIn):
     provider: Name
     remote_model: Name | None = None
     """The model's name at this provider; its own name unless given."""
-    endpoint: Annotated[Text, StringConstraints(pattern=r"^https?://[^\s/]+")] | None = None
+    endpoint: Url | None = None
     api_key: Annotated[str, StringConstraints(pattern=_REFERENCE)] | None = None
     """A reference such as ``${OPENAI_API_KEY}``, never the key."""
     region: Name | FactIn[Name] | None = None

@@ -11,11 +11,13 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from toolcrib_registry.errors import NotAuthenticated
-from toolcrib_registry.wire import ProblemOut
+
+if TYPE_CHECKING:
+    from toolcrib_registry.wire import ProblemOut
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -216,6 +218,9 @@ def _without_port(host: str) -> str:
 
 
 def _problem(status: int, code: str, title: str, detail: str) -> ProblemOut:
+    # Late: only a refusal needs the wire models, and `toolcrib stdio` starts without them.
+    from toolcrib_registry.wire import ProblemOut  # noqa: PLC0415
+
     return ProblemOut(
         type=f"urn:toolcrib:problem:{code}", title=title, status=status, code=code, detail=detail
     )

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from toolcrib_embeddings.encoder import Encoder, SentenceTransformerEncoder
 from toolcrib_migrations import open_store
 from toolcrib_registry.errors import StoreError
 from toolcrib_registry.store import Store
@@ -34,9 +34,11 @@ from .sync.indexer import Indexer
 from .sync.reconcile import Reconciler
 from .sync.registrar import Registrar
 from .sync.watch import Watcher
-from .upstream.config import load_servers
 from .upstream.pool import ConnectionPool
 from .upstream.secrets import SecretStore
+
+if TYPE_CHECKING:
+    from toolcrib_embeddings import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Runtime:
 @asynccontextmanager
 async def open_runtime(
     settings: Settings, *, open_encoder: Callable[[], Encoder] | None = None
-) -> AsyncIterator[Runtime]:
+) -> AsyncGenerator[Runtime]:
     """Open everything for ``settings``. The encoder and the index open when first needed.
 
     Raises:
@@ -174,6 +176,8 @@ async def _warm(indexer: Indexer) -> None:
 
 async def _register_config(runtime: Runtime) -> None:
     """Register the configured file's servers that are not registered yet, and update the others."""
+    from .upstream.config import load_servers  # noqa: PLC0415  # only a configured file needs it
+
     path = runtime.settings.config
     if path is None:
         return
@@ -214,6 +218,9 @@ def _summary(store: Store) -> tuple[Counts, tuple[str, ...]]:
 
 
 def _open_encoder(settings: Settings) -> Encoder:
+    # Late, in the thread that needs it: slow to import.
+    from toolcrib_embeddings import SentenceTransformerEncoder  # noqa: PLC0415
+
     cache = settings.cache_dir / "encoders"
     return SentenceTransformerEncoder.open(cache, model=settings.encoder)
 

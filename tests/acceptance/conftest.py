@@ -1,6 +1,6 @@
 """The whole house in one process: a real store, a real index, real servers over loopback."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from toolcrib_server.settings import Settings
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
+async def served(app: Any) -> AsyncGenerator[str]:
     """Serve an ASGI application on a free loopback port; yields its base URL."""
     config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -89,8 +89,9 @@ def open_house(tmp_path: Path) -> OpenHouse:
     """Open and serve a Toolcrib with its own data folder; keyword arguments are settings."""
 
     @asynccontextmanager
-    async def opened(**settings: Any) -> AsyncIterator[House]:
-        given = {"data_dir": tmp_path / "data", "cache_dir": tmp_path / "cache", **settings}
+    async def opened(**settings: Any) -> AsyncGenerator[House]:
+        folders = {"data_dir": tmp_path / "data", "cache_dir": tmp_path / "cache"}
+        given: dict[str, Any] = {**folders, **settings}
         async with open_runtime(Settings(**given), open_encoder=HashEncoder) as runtime:
             app = build_app(runtime)
             async with (
@@ -104,7 +105,7 @@ def open_house(tmp_path: Path) -> OpenHouse:
 
 
 @pytest.fixture
-async def clock_url() -> AsyncIterator[str]:
+async def clock_url() -> AsyncGenerator[str]:
     """Serve the clock over Streamable HTTP."""
     async with served(clock().streamable_http_app()) as url:
         yield f"{url}/mcp"

@@ -41,7 +41,7 @@ def _damaged_copy_is_refused(export: Path, copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 0x80
     (copy / name).write_bytes(content)
-    with pytest.raises(EncoderError, match="damaged|broken"):
+    with pytest.raises(EncoderError, match=r"damaged|broken"):
         Export.load(copy)
 
 
@@ -57,8 +57,6 @@ def test_a_model_that_cannot_be_loaded_is_an_error_that_names_it(tmp_path: Path)
 
 def test_a_cache_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path):
     (tmp_path / "cache").write_text("a file where the folder should be")
-    model = ModelFolder(
-        path=tmp_path, name="any", weights_sha256="0" * 64, config_sha256="0" * 64
-    )
+    model = ModelFolder(path=tmp_path, name="any", weights_sha256="0" * 64, config_sha256="0" * 64)
     with pytest.raises(EncoderError, match="cache"):
         find_or_export(model, tmp_path / "cache")

@@ -37,7 +37,7 @@ def _oracle(texts: dict[str, str], query: str) -> dict[str, float]:
 
 _NAMES = st.sampled_from([f"tool{n:02}" for n in range(12)])
 _TEXTS = st.lists(
-    st.sampled_from(["convertTime", "time zone", "list files", "file", "search_web", "webs", "", "?"]),
+    st.sampled_from(["convertTime", "time zone", "list files", "file", "search_web", "webs", "?"]),
     max_size=6,
 ).map(" ".join)
 _STEPS = st.lists(
@@ -82,7 +82,7 @@ def test_a_name_is_found_by_its_words_in_any_spelling(query: str):
     index = Bm25Index.empty().updated(
         [_document("a", "convertTimes"), _document("b", "list files"), _document("c", "other")]
     )
-    assert [id_ for id_, _ in index.search(query, k=5)][0] == "tool:a"
+    assert index.search(query, k=5)[0][0] == "tool:a"
 
 
 def test_nothing_is_found_for_words_that_are_nowhere():

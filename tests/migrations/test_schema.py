@@ -8,13 +8,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlmodel import SQLModel
 
 import toolcrib_migrations
-import toolcrib_registry.tables
 from toolcrib_migrations import upgrade
 from toolcrib_migrations.schema import HEAD, VERSION_TABLE, VERSIONS, read_version
 from toolcrib_registry.store.database import Database
+from toolcrib_registry.tables import ServerRow
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -51,7 +50,7 @@ def test_upgrading_from_nothing_builds_exactly_the_tables(url: str) -> None:
                 "compare_server_default": True,
             },
         )
-        differences = compare_metadata(context, toolcrib_registry.tables.SQLModel.metadata)
+        differences = compare_metadata(context, ServerRow.metadata)
 
     database.close()
     assert differences == []
@@ -67,7 +66,7 @@ def test_the_comparison_would_notice_a_missing_column(url: str) -> None:
         context = MigrationContext.configure(
             session.connection(), opts={"version_table": VERSION_TABLE}
         )
-        differences = compare_metadata(context, SQLModel.metadata)
+        differences = compare_metadata(context, ServerRow.metadata)
 
     database.close()
     assert [difference[0] for difference in differences] == ["add_column"]

@@ -22,7 +22,7 @@ from toolcrib_registry.types import (
 
 from . import entries
 from .log import ChangeLog, differing_fields
-from .rows import columns, dump_known, dump_offer, entry_row, offer_rows
+from .rows import dump_known, dump_offer, entry_columns, offer_columns
 
 
 def add(session: Session, model: Model, *, actor: str) -> Model:
@@ -101,11 +101,11 @@ def _hashed(model: Model) -> Model:
 
 def _write(session: Session, new: Sequence[Model], changed: Sequence[Model]) -> None:
     if new:
-        session.exec(insert(EntryRow), params=[columns(entry_row(model)) for model in new])
+        session.exec(insert(EntryRow), params=[entry_columns(model) for model in new])
     if changed:
-        session.exec(update(EntryRow), params=[columns(entry_row(model)) for model in changed])
+        session.exec(update(EntryRow), params=[entry_columns(model) for model in changed])
         _forget_offers(session, [model.id for model in changed])
-    offers = [columns(row) for model in (*new, *changed) for row in offer_rows(model)]
+    offers = [one for model in (*new, *changed) for one in offer_columns(model)]
     if offers:
         session.exec(insert(OfferRow), params=offers)
 

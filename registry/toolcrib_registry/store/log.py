@@ -21,9 +21,6 @@ from toolcrib_registry.types import (
     canonical_json,
 )
 
-from .rows import change_from, change_row, columns
-
-
 _MAX_REVISION = 2**63 - 1
 
 
@@ -88,7 +85,7 @@ class ChangeLog:
     def close(self) -> tuple[Change, ...]:
         """Write what was noted, and give it back in order."""
         if self._noted:
-            rows = [columns(change_row(change)) for change in self._noted]
+            rows = [change_columns(change) for change in self._noted]
             self._session.exec(insert(ChangeRow), params=rows)
             moved = update(LogHeadRow).values(revision=self._head + len(self._noted))
             self._session.exec(moved)
@@ -108,3 +105,33 @@ def differing_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> tup
 
 def _field(body: Mapping[str, Any], name: str) -> str | None:
     return canonical_json(body[name]) if name in body else None
+
+
+def change_columns(change: Change) -> dict[str, Any]:
+    """Give the columns of a change."""
+    return {
+        "revision": change.revision,
+        "at": change.at,
+        "actor": change.actor,
+        "action": change.action.value,
+        "subject": change.subject,
+        "server": change.server,
+        "fields": list(change.fields),
+        "before": None if change.before is None else dict(change.before),
+        "after": None if change.after is None else dict(change.after),
+    }
+
+
+def change_from(row: ChangeRow) -> Change:
+    """Read a change off its row."""
+    return Change(
+        revision=Revision(row.revision),
+        at=row.at,
+        actor=row.actor,
+        action=ChangeAction(row.action),
+        subject=row.subject,
+        server=None if row.server is None else ServerName(row.server),
+        fields=tuple(row.fields),
+        before=row.before,
+        after=row.after,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlmodel import Session, col, delete, insert, select, update
 
@@ -23,7 +24,7 @@ from toolcrib_registry.types import (
 from . import servers
 from .entries import chunks
 from .log import ChangeLog, differing_fields
-from .rows import columns, entry_row
+from .rows import entry_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +100,18 @@ def _remove(session: Session, ids: Sequence[EntryId], server: ServerName, log: C
 
 
 def _add(session: Session, entries: Iterable[OwnedEntry], log: ChangeLog) -> None:
-    rows: list[EntryRow] = []
+    rows: list[dict[str, Any]] = []
     for entry in entries:
         change = log.note(ChangeAction.ADDED, entry.id, server=entry.server, after=entry.definition)
         at = {"added_at": log.at, "updated_at": log.at}
-        rows.append(entry_row(replace(entry, revision=change.revision, **at)))
+        rows.append(entry_columns(replace(entry, revision=change.revision, **at)))
     if rows:
-        session.exec(insert(EntryRow), params=[columns(row) for row in rows])
+        session.exec(insert(EntryRow), params=rows)
 
 
 def _update(session: Session, entries: Sequence[OwnedEntry], log: ChangeLog) -> None:
     current = {row.id: row for row in _rows(session, [entry.id for entry in entries])}
-    rows: list[EntryRow] = []
+    rows: list[dict[str, Any]] = []
     for entry in entries:
         kept = current[entry.id]
         before = kept.definition or {}
@@ -130,9 +131,9 @@ def _update(session: Session, entries: Sequence[OwnedEntry], log: ChangeLog) -> 
             added_at=kept.added_at,
             updated_at=log.at,
         )
-        rows.append(entry_row(updated))
+        rows.append(entry_columns(updated))
     if rows:
-        session.exec(update(EntryRow), params=[columns(row) for row in rows])
+        session.exec(update(EntryRow), params=rows)
 
 
 def _rows(session: Session, ids: Sequence[EntryId]) -> Iterable[EntryRow]:

@@ -1,6 +1,7 @@
-"""Rows in, domain types out, and back: total, and without loss in either direction.
+"""Rows of servers and entries in, domain types out, and back: total, and without loss.
 
-Knows the shape of both sides and nothing of sessions or queries.
+Written are columns by name, as bulk statements take them: building a SQLModel row costs 80 us, a
+half of all writing. Read are typed rows. Nothing here knows sessions or queries.
 """
 
 from __future__ import annotations
@@ -10,23 +11,15 @@ from dataclasses import fields
 from datetime import date
 from typing import Any, TypeGuard, cast
 
-from sqlmodel import SQLModel
-
 from toolcrib_registry.tables import (
-    CallRow,
-    ChangeRow,
     EntryRow,
     OfferRow,
     ServerRow,
     UnreadableValueError,
 )
 from toolcrib_registry.types import (
-    CallRecord,
     CatalogTransport,
-    Change,
-    ChangeAction,
     Entry,
-    EntryId,
     EntryKind,
     HttpTransport,
     Known,
@@ -56,27 +49,22 @@ _OWNED: dict[EntryKind, type[OwnedEntry]] = {
 _OFFER_COLUMNS = frozenset({"provider", "remote_model", "endpoint", "api_key"})
 
 
-def columns(row: SQLModel) -> dict[str, Any]:
-    """Give a row's columns by name, as a bulk statement takes them."""
-    return {name: value for name, value in vars(row).items() if not name.startswith("_")}
-
-
 # --- servers -----------------------------------------------------------------------------------
 
 
-def server_row(server: Server) -> ServerRow:
-    """Lay a server down as a row."""
-    return ServerRow(
-        name=server.name,
-        enabled=server.enabled,
-        origin=server.origin,
-        start_timeout_s=server.start_timeout_s,
-        call_timeout_s=server.call_timeout_s,
-        added_at=server.added_at,
-        tags=list(server.tags),
-        transport=dump_transport(server.transport),
+def server_columns(server: Server) -> dict[str, Any]:
+    """Give the columns of a server."""
+    return {
+        "name": server.name,
+        "enabled": server.enabled,
+        "origin": server.origin,
+        "start_timeout_s": server.start_timeout_s,
+        "call_timeout_s": server.call_timeout_s,
+        "added_at": server.added_at,
+        "tags": list(server.tags),
+        "transport": dump_transport(server.transport),
         **health_columns(server.health),
-    )
+    }
 
 
 def server_from(row: ServerRow) -> Server:
@@ -161,29 +149,29 @@ def _load_transport(body: Mapping[str, Any]) -> Transport:
 # --- entries -----------------------------------------------------------------------------------
 
 
-def entry_row(entry: Entry) -> EntryRow:
-    """Lay an entry down as a row; a model's offers are rows of their own, see `offer_rows`."""
+def entry_columns(entry: Entry) -> dict[str, Any]:
+    """Give the columns of an entry; a model's offers have rows of their own, see `offer_columns`."""
     owned = entry if isinstance(entry, OwnedEntry) else None
     model = entry if isinstance(entry, Model) else None
-    return EntryRow(
-        id=entry.id,
-        kind=entry.kind.value,
-        name=entry.name,
-        server=owned.server if owned else None,
-        enabled=entry.enabled,
-        content_hash=entry.content_hash,
-        revision=entry.revision,
-        added_at=entry.added_at,
-        updated_at=entry.updated_at,
-        local_name=owned.local_name if owned else None,
-        source_id=entry.source_id,
-        family=model.family if model else None,
-        title=entry.title,
-        tags=list(entry.tags),
-        description=entry.description,
-        definition=dict(owned.definition) if owned else None,
-        descriptor=dump_known(model.descriptor) if model else None,
-    )
+    return {
+        "id": entry.id,
+        "kind": entry.kind.value,
+        "name": entry.name,
+        "server": owned.server if owned else None,
+        "enabled": entry.enabled,
+        "content_hash": entry.content_hash,
+        "revision": entry.revision,
+        "added_at": entry.added_at,
+        "updated_at": entry.updated_at,
+        "local_name": owned.local_name if owned else None,
+        "source_id": entry.source_id,
+        "family": model.family if model else None,
+        "title": entry.title,
+        "tags": list(entry.tags),
+        "description": entry.description,
+        "definition": dict(owned.definition) if owned else None,
+        "descriptor": dump_known(model.descriptor) if model else None,
+    }
 
 
 def entry_from(row: EntryRow, offers: Sequence[OfferRow] = ()) -> Entry:
@@ -213,18 +201,18 @@ def entry_from(row: EntryRow, offers: Sequence[OfferRow] = ()) -> Entry:
     )
 
 
-def offer_rows(model: Model) -> list[OfferRow]:
-    """Lay a model's offers down as rows, in order."""
+def offer_columns(model: Model) -> list[dict[str, Any]]:
+    """Give the columns of each of a model's offers, in order."""
     return [
-        OfferRow(
-            entry_id=model.id,
-            position=position,
-            provider=offer.provider,
-            remote_model=offer.remote_model,
-            endpoint=offer.endpoint,
-            api_key=offer.api_key,
-            terms=dump_known(offer),
-        )
+        {
+            "entry_id": model.id,
+            "position": position,
+            "provider": offer.provider,
+            "remote_model": offer.remote_model,
+            "endpoint": offer.endpoint,
+            "api_key": offer.api_key,
+            "terms": dump_known(offer),
+        }
         for position, offer in enumerate(model.offers)
     ]
 
@@ -250,7 +238,9 @@ def _is_known(item: Any) -> TypeGuard[Known[Any]]:
 
 
 def _dump_field(item: Known[Any]) -> dict[str, Any]:
-    value = list(item.value) if isinstance(item.value, tuple) else item.value
+    value = item.value
+    if isinstance(value, tuple):
+        value = list(cast("tuple[str, ...]", value))
     return {"value": value, "source": item.source, "as_of": item.as_of.isoformat()}
 
 
@@ -268,66 +258,3 @@ def _load_field(item: Mapping[str, Any]) -> Known[Any]:
 def dump_offer(offer: Offer) -> dict[str, Any]:
     """Write an offer as JSON, as the change log shows it."""
     return {name: getattr(offer, name) for name in sorted(_OFFER_COLUMNS)} | dump_known(offer)
-
-
-# --- changes and calls -------------------------------------------------------------------------
-
-
-def change_row(change: Change) -> ChangeRow:
-    """Lay a change down as a row."""
-    return ChangeRow(
-        revision=change.revision,
-        at=change.at,
-        actor=change.actor,
-        action=change.action.value,
-        subject=change.subject,
-        server=change.server,
-        fields=list(change.fields),
-        before=None if change.before is None else dict(change.before),
-        after=None if change.after is None else dict(change.after),
-    )
-
-
-def change_from(row: ChangeRow) -> Change:
-    """Read a change off its row."""
-    return Change(
-        revision=Revision(row.revision),
-        at=row.at,
-        actor=row.actor,
-        action=ChangeAction(row.action),
-        subject=row.subject,
-        server=None if row.server is None else ServerName(row.server),
-        fields=tuple(row.fields),
-        before=row.before,
-        after=row.after,
-    )
-
-
-def call_row(record: CallRecord) -> CallRow:
-    """Lay an audit record down as a row."""
-    return CallRow(
-        id=record.id,
-        at=record.at,
-        subject=record.subject,
-        server=record.server,
-        face=record.face,
-        principal=record.principal,
-        outcome=record.outcome,
-        duration_ms=record.duration_ms,
-        argument_shape=dict(record.argument_shape),
-    )
-
-
-def call_from(row: CallRow) -> CallRecord:
-    """Read an audit record off its row."""
-    return CallRecord(
-        id=row.id,
-        at=row.at,
-        subject=EntryId(row.subject),
-        server=None if row.server is None else ServerName(row.server),
-        face=row.face,
-        principal=row.principal,
-        outcome=row.outcome,
-        duration_ms=row.duration_ms,
-        argument_shape=row.argument_shape,
-    )

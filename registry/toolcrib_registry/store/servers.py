@@ -21,7 +21,7 @@ from toolcrib_registry.types import (
 
 from .log import ChangeLog, differing_fields, switched
 from .names import near
-from .rows import columns, dump_transport, health_columns, server_from, server_row
+from .rows import dump_transport, health_columns, server_columns, server_from
 
 _NEAR = 5
 _SECRET_MAPS = ("env", "headers")
@@ -62,7 +62,7 @@ def add(session: Session, server: Server, *, actor: str) -> Server:
     if find(session, server.name) is not None:
         raise AlreadyExists("server", server.name)
     added = replace(server, added_at=server.added_at or log.at)
-    session.exec(insert(ServerRow), params=[columns(server_row(added))])
+    session.exec(insert(ServerRow), params=[server_columns(added)])
     log.note(
         ChangeAction.ADDED, _subject(added.name), server=added.name, after=_shown(_settings(added))
     )
@@ -79,7 +79,7 @@ def change(session: Session, server: Server, *, actor: str) -> Server:
     fields = differing_fields(before, after)
     if not fields:
         return current
-    values = columns(server_row(changed))
+    values = server_columns(changed)
     session.exec(update(ServerRow).where(col(ServerRow.name) == server.name).values(**values))
     only_switched = fields == ("enabled",)
     log.note(

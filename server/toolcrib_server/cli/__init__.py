@@ -1,5 +1,15 @@
 """The command line: arguments to calls, and answers to text. No logic of its own."""
 
-from .app import main
+import sys
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the ``toolcrib`` command."""
+    if sys.argv[1:] == ["stdio"]:
+        # An assistant waits for this one: it starts without the parts that only people need.
+        from .assistant import main as run  # noqa: PLC0415
+    else:
+        from .app import main as run  # noqa: PLC0415
+    run()

@@ -20,8 +20,9 @@ from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.models import Objective
 from toolcrib_server.selection.selector import Answer, Found
 
-from .app import EXIT_FAILED, EXIT_TOOL_ERROR, AsJson, app, run
+from .options import AsJson
 from .output import print_json, print_line, print_note, print_table, progress
+from .running import EXIT_FAILED, EXIT_TOOL_ERROR, run
 
 
 class Format(StrEnum):
@@ -31,7 +32,6 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-@app.command()
 def search(
     query: Annotated[str | None, typer.Argument(help="The task, in plain words.")] = None,
     k: Annotated[int, typer.Option("-k", "--limit", help="How many results.")] = 5,
@@ -151,7 +151,6 @@ def _lines(qid: str, answer: Answer, format: Format) -> Iterator[str]:  # noqa: 
         yield f"{'_'.join(qid.split())} Q0 {document} {rank} {found.score:.6f} toolcrib"
 
 
-@app.command()
 def select(
     task: Annotated[str, typer.Argument(help="What the model has to do, in plain words.")],
     limits: Annotated[
@@ -213,7 +212,6 @@ def _parse_value(value: str) -> Any:
         return value
 
 
-@app.command()
 def call(
     name: Annotated[str, typer.Argument(help="A tool's name, as `search` gives it.")],
     pairs: Annotated[

@@ -31,8 +31,9 @@ from toolcrib_server.sync.reconcile import SyncReport
 from toolcrib_server.sync.registrar import ImportReport
 from toolcrib_server.upstream.config import server_from_command, server_from_url
 
-from .app import EXIT_UPSTREAM, AsJson, app, run
+from .options import AsJson
 from .output import plain, print_json, print_line, print_note, print_table, progress
+from .running import EXIT_UPSTREAM, run
 
 ACTOR = "cli"
 _PAGE = 1_000
@@ -48,7 +49,6 @@ class Listed(StrEnum):
     RESOURCES = "resources"
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def add(
     name: Annotated[str, typer.Argument(help="A short name: letters, digits, - and _.")],
     command: Annotated[
@@ -121,7 +121,6 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
     return pairs
 
 
-@app.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(help="An mcpServers file, tools.jsonl, or models.")],
     base: Annotated[
@@ -182,7 +181,6 @@ def _show_import(source: str, report: ImportReport, *, as_json: bool) -> None:
     )
 
 
-@app.command("list")
 def list_entries(
     what: Annotated[Listed, typer.Argument(help="What to list.")] = Listed.SERVERS,
     server: Annotated[str | None, typer.Option(help="Only what this server owns.")] = None,
@@ -287,7 +285,6 @@ def _server_view(server: Server) -> dict[str, Any]:
     }
 
 
-@app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A server, tool, model, prompt or resource.")],
     as_json: AsJson = False,
@@ -324,7 +321,6 @@ def _shown(value: object) -> str:
     return json.dumps(plain(value), ensure_ascii=False, indent=2)
 
 
-@app.command()
 def remove(
     name: Annotated[str, typer.Argument(help="A server, with all it owns, or a model.")],
     as_json: AsJson = False,
@@ -352,13 +348,11 @@ def remove(
         print_line(f"Removed the {what} {name}.")
 
 
-@app.command()
 def enable(name: Annotated[str, typer.Argument(help="A server or an entry.")]) -> None:
     """Turn a server or an entry on."""
     run(lambda runtime: _switch(runtime, name, on=True))
 
 
-@app.command()
 def disable(name: Annotated[str, typer.Argument(help="A server or an entry.")]) -> None:
     """Turn a server or an entry off: neither found nor callable, and not forgotten."""
     run(lambda runtime: _switch(runtime, name, on=False))
@@ -376,7 +370,6 @@ async def _switch(runtime: Runtime, name: str, *, on: bool) -> None:
     print_line(f"{name} is {state}.")
 
 
-@app.command()
 def sync(
     names: Annotated[list[str] | None, typer.Argument(help="Servers; all when none.")] = None,
     as_json: AsJson = False,
@@ -430,7 +423,6 @@ def _show_reports(reports: Sequence[SyncReport], *, as_json: bool) -> None:
             print_line("Nothing changed.")
 
 
-@app.command()
 def changes(
     since: Annotated[int, typer.Option(min=0, help="Only after this revision.")] = 0,
     limit: Annotated[int, typer.Option(min=1, help="The last so many.")] = 20,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import anyio
 import typer
 
 from toolcrib_registry.errors import InvalidInput
@@ -22,16 +21,17 @@ from toolcrib_server.hosts import (
     plan_remove,
     plan_undo,
 )
-from toolcrib_server.runtime import Runtime, run_background
+from toolcrib_server.runtime import Runtime
 
-from .app import EXIT_FAILED, AsJson, app, read_settings, run
+from .assistant import serve_stdio
+from .options import AsJson
 from .output import print_json, print_line, print_note, print_table
+from .running import EXIT_FAILED, read_settings, run
 
 _CARRIED = frozenset({"TOOLCRIB_DATA_DIR", "TOOLCRIB_DATABASE_URL", "TOOLCRIB_CACHE_DIR"})
 """Settings that say which registry is meant."""
 
 
-@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
@@ -52,20 +52,11 @@ def serve(
     run(work, host=host, port=port)
 
 
-@app.command()
 def stdio() -> None:
     """Serve MCP over standard input and output, as assistants start it."""
-    run(_stdio)
+    run(serve_stdio)
 
 
-async def _stdio(runtime: Runtime) -> None:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_background, runtime)
-        await runtime.gateway.run_stdio()
-        tasks.cancel_scope.cancel()
-
-
-@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check everything that Toolcrib stands on, and say what to do about what is wrong."""
     from toolcrib_server.doctor import examine  # noqa: PLC0415
@@ -83,7 +74,6 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command()
 def connect(
     host: Annotated[Host, typer.Argument(help="The assistant to connect.")],
     scope: Annotated[Scope, typer.Option(help="For this user, or this project.")] = Scope.USER,

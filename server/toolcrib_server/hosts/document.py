@@ -105,8 +105,7 @@ class Document:
     def _cut(self, members: tuple[_Member, ...], position: int) -> str:
         member = members[position]
         comma = self._comma_after(member.end)
-        end = member.end if comma is None else comma + 1
-        start = self._start_of_line(member.start)
+        start, end = self._whole_lines(member.start, member.end if comma is None else comma + 1)
         head, tail = self.text[:start], self.text[end:]
         if comma is None and position:
             before = self._comma_after(members[position - 1].end)
@@ -125,12 +124,15 @@ class Document:
         rest = self.text[offset : line_end if line_end >= 0 else len(self.text)].rstrip()
         return offset + len(rest) if _LINE_END_COMMENT.fullmatch(rest) else offset
 
-    def _start_of_line(self, offset: int) -> int:
-        """Take in the line break and indent before ``offset`` when nothing else is on its line."""
-        head = self.text[:offset].rstrip(" \t")
-        if head.endswith("\n"):
-            return len(head) - (2 if head.endswith("\r\n") else 1)
-        return offset
+    def _whole_lines(self, start: int, end: int) -> tuple[int, int]:
+        """Take in the indent before and the line break after, when nothing else is on the lines.
+
+        The line break before is never taken: it may end a comment.
+        """
+        line_start = self.text.rfind("\n", 0, start) + 1
+        line_end = self.text.find("\n", end) + 1
+        alone = not (self.text[line_start:start] + self.text[end:line_end]).strip()
+        return (line_start, line_end) if alone and line_start and line_end else (start, end)
 
     def _render(self, value: Any, *, depth: int) -> str:
         lines = json.dumps(value, indent=self._indent, ensure_ascii=False).split("\n")

@@ -11,9 +11,12 @@ from typing import Any, cast
 
 import regex
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
-from jsonschema.validators import extend, validator_for
+from jsonschema.validators import (
+    extend,  # pyright: ignore[reportUnknownVariableType]  # partly typed upstream
+    validator_for,
+)
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -62,7 +65,7 @@ def _compile(schema: JsonObject) -> Validator:
 
 @functools.cache
 def _with_bounded_patterns(dialect: type[Validator]) -> type[Validator]:
-    return extend(dialect, {"pattern": _pattern})
+    return cast("type[Validator]", extend(dialect, {"pattern": _pattern}))
 
 
 def _pattern(_: Validator, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
@@ -78,12 +81,11 @@ def _pattern(_: Validator, pattern: str, instance: object, __: object) -> Iterat
 
 
 def _problem(error: ValidationError) -> ArgumentProblem:
-    specific = best_match([error]) or error
-    path = ".".join(str(part) for part in specific.absolute_path)
-    describe = _DESCRIBE.get(str(specific.validator))
+    path = ".".join(str(part) for part in error.absolute_path)
+    describe = _DESCRIBE.get(str(error.validator))
     if describe:
-        return describe(path, specific)
-    return ArgumentProblem(path, _cut(specific.message))
+        return describe(path, error)
+    return ArgumentProblem(path, _cut(error.message))
 
 
 def _missing(path: str, error: ValidationError) -> ArgumentProblem:
@@ -130,7 +132,8 @@ def _expectation(schema: object) -> str:
     kinds = schema.get("type")
     if isinstance(kinds, str):
         return kinds
-    return " or ".join(str(k) for k in kinds) if isinstance(kinds, list) else ""
+    named = cast("list[object]", kinds) if isinstance(kinds, list) else []
+    return " or ".join(map(str, named))
 
 
 def _json_type(value: object) -> str:
@@ -151,5 +154,6 @@ def shape_of(arguments: JsonObject) -> dict[str, str]:
 
 def _shape(value: object) -> str:
     if isinstance(value, str | list | dict):
-        return f"{_json_type(value)}({len(cast('Sequence[object]', value))})"
+        sized = cast("Sequence[object]", value)
+        return f"{_json_type(sized)}({len(sized)})"
     return _json_type(value)

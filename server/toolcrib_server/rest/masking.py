@@ -40,6 +40,8 @@ def masked(transport: Transport) -> Transport:
 def unmasked(given: Transport, stored: Transport) -> Transport:
     """Put stored values in the place of those that come back as they were shown.
 
+    Only where they go to the same place: a secret does not follow to another host or command.
+
     Raises:
         InvalidInput: A masked value came for which nothing is stored.
     """
@@ -103,14 +105,26 @@ def mask_args(args: Sequence[str]) -> list[str]:
 def _restored(given: Transport, stored: Transport) -> Transport:
     match given, stored:
         case StdioTransport(), StdioTransport():
+            if given.command != stored.command:
+                return given
             args = stored.args if given.args == _masked_args(stored.args) else given.args
             return replace(given, args=args, env=_restored_values(given.env, stored.env))
         case ((HttpTransport() | SseTransport()), (HttpTransport() | SseTransport())):
             url = stored.url if given.url == mask_url(stored.url) else given.url
+            if _origin(url) != _origin(stored.url):
+                return given
             headers = _restored_values(given.headers, stored.headers)
             return replace(given, url=url, headers=headers)
         case _:
             return given
+
+
+def _origin(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", url
+    return parts.scheme, parts.netloc.rpartition("@")[2]
 
 
 def _restored_values(given: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:

@@ -10,14 +10,18 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from toolcrib_embeddings.search import SearchIndex
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryId, EntryKind, Known, Model, Revision
+
+if TYPE_CHECKING:
+    # The index is slow to import and opened late; see `sync.indexer`.
+    from toolcrib_embeddings.search import SearchIndex
 
 from .candidate import Candidate, candidates_of, count_models
 from .constraint import Constraints, Exclusion, limits_of, violations_of

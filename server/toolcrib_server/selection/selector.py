@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from toolcrib_embeddings.search import Hit, SearchIndex, Signal
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Entry, EntryKind, Revision, ServerName
+
+if TYPE_CHECKING:
+    # The index is slow to import and opened late; see `sync.indexer`.
+    from toolcrib_embeddings.search import Hit, SearchIndex, Signal
 
 MAX_K = 1_000
 MAX_QUERY_CHARS = 100_000

@@ -10,7 +10,9 @@ from typing import cast
 
 from toolcrib_registry.errors import InvalidConfig, InvalidInput
 from toolcrib_registry.types import JsonObject, Model, Server, Tool
-from toolcrib_server.catalog import Problem, read_models, read_tools_jsonl
+from toolcrib_server.catalog.models import read_models
+from toolcrib_server.catalog.problem import Problem
+from toolcrib_server.catalog.tools import read_tools_jsonl
 from toolcrib_server.upstream.config import load_servers
 
 _SERVER_KEYS = frozenset({"mcpServers", "servers", "mcp"})

@@ -8,23 +8,22 @@ vector is stored for, and moves the index to that revision.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
-import numpy as np
 
-from toolcrib_embeddings.corpus import Document, render_document
-from toolcrib_embeddings.encoder import Encoder, FloatVector
-from toolcrib_embeddings.search import SearchIndex
-from toolcrib_embeddings.snapshots import SnapshotInvalid
 from toolcrib_registry.errors import StoreError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Change, EntryId, Revision, ServerName
+from toolcrib_registry.types import Change, Entry, EntryId, Revision, ServerName
+
+if TYPE_CHECKING:
+    # Slow to import, and not needed before the first search: `toolcrib stdio` answers without.
+    from toolcrib_embeddings import Document, Encoder, FloatVector, SearchIndex
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +154,8 @@ class Indexer:
         return self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
 
     def _open(self) -> tuple[SearchIndex, str | None]:
+        from toolcrib_embeddings import SearchIndex, SnapshotInvalid  # noqa: PLC0415  # slow
+
         encoder = self._open_encoder()
         try:
             index = SearchIndex.load(self._folder, encoder)
@@ -194,7 +195,7 @@ class Indexer:
             # Turned on or off: all it owns. (Of a removed server, each entry has its own change.)
             ids.update(dict.fromkeys(self._store.entry_hashes(server)))
         live = self._store.get_entries(tuple(ids), live=True) if ids else {}
-        documents = [render_document(entry) for entry in live.values()]
+        documents = list(_documents(live.values()))
         removals = frozenset(key for key in ids if key not in live and key in index)
         return self._update(
             index, documents, removals, touched.revision, on_progress, rebuilt=rebuilt
@@ -225,6 +226,8 @@ class Indexer:
         self, encoder: Encoder, documents: Sequence[Document], on_progress: Progress | None
     ) -> tuple[dict[str, FloatVector], int]:
         """Give every text its vector: from the store where it is known, else encoded and stored."""
+        import numpy as np  # noqa: PLC0415  # slow
+
         texts = {document.text_hash: document.text for document in documents}
         stored = self._store.get_embeddings(encoder.id, tuple(texts))
         vectors = {
@@ -250,7 +253,7 @@ class Indexer:
         cursor: str | None = None
         while True:
             page = self._store.list_entries(live=True, cursor=cursor, limit=_PAGE)
-            yield from (render_document(entry) for entry in page.items)
+            yield from _documents(page.items)
             cursor = page.next_cursor
             if cursor is None:
                 return
@@ -259,6 +262,12 @@ class Indexer:
         if self._index is not None and self._index.revision != self._saved:
             self._index.save(self._folder)
             self._saved = self._index.revision
+
+
+def _documents(entries: Iterable[Entry]) -> Iterator[Document]:
+    from toolcrib_embeddings import render_document  # noqa: PLC0415  # slow
+
+    return map(render_document, entries)
 
 
 def _batched(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]:

@@ -26,7 +26,7 @@ from toolcrib_registry.types import (
     ServerStatus,
     Tool,
 )
-from toolcrib_server.catalog import merge_models
+from toolcrib_server.catalog.merge import merge_models
 from toolcrib_server.upstream.secrets import SecretStore, seal
 
 from .diff import compare

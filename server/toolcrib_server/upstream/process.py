@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -210,7 +211,10 @@ def _find_family(pid: int, mark: str) -> set[psutil.Process]:
 
 
 def _wait_gone(family: Iterable[psutil.Process], timeout_s: float) -> None:
-    psutil.wait_procs([each for each in family if _is_alive(each)], timeout=timeout_s)
+    # Not psutil.wait_procs: an orphan may stay a zombie for as long as its new parent likes.
+    deadline = time.monotonic() + timeout_s
+    while any(map(_is_alive, family)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -107,7 +107,9 @@ def test_a_removed_model_takes_its_offers_along(store: Store) -> None:
 
     assert (change.action, change.subject, change.server) == (ChangeAction.REMOVED, GPT.id, None)
     assert store.add_model(replace(GPT, offers=()), actor="api").offers == ()
-    assert store.get_entry(EntryKind.MODEL, GPT.name).offers == ()  # type: ignore[attr-defined]
+    model = store.get_entry(EntryKind.MODEL, GPT.name)
+    assert isinstance(model, Model)
+    assert model.offers == ()
 
 
 def test_removing_an_absent_model_offers_near_names(store: Store) -> None:

@@ -111,9 +111,13 @@ def test_a_unit_of_work_that_fails_leaves_nothing_behind(url: str) -> None:
     with database.writing() as session:
         session.connection().execute(text("CREATE TABLE t (x INTEGER)"))
 
-    with pytest.raises(StoreError, match="no_such_table"), database.writing() as session:
-        for table in ("t", "no_such_table"):
-            session.connection().execute(text(f"INSERT INTO {table} VALUES (1)"))
+    def insert_twice() -> None:
+        with database.writing() as session:
+            session.connection().execute(text("INSERT INTO t VALUES (1)"))
+            session.connection().execute(text("INSERT INTO no_such_table VALUES (1)"))
+
+    with pytest.raises(StoreError, match="no_such_table"):
+        insert_twice()
 
     with database.reading() as session:
         assert session.connection().execute(text("SELECT count(*) FROM t")).scalar() == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -43,12 +44,16 @@ def fill(store: Store, server: ServerName, *entries: OwnedEntry) -> None:
     store.apply(EntryChanges(server=server, upserts=entries), actor="test")
 
 
-def names(store: Store, **filters: object) -> list[str]:
-    return [entry.name for entry in store.list_entries(**filters).items]  # type: ignore[arg-type]
+def names(store: Store, **filters: Any) -> list[str]:
+    return [entry.name for entry in store.list_entries(**filters).items]
 
 
 def test_every_kind_is_found_by_its_own_name(store: Store) -> None:
-    common = {"server": A, "local_name": "x", "definition": {"a": [1, None, True, 1.5, "é\ud800"]}}
+    common: dict[str, Any] = {
+        "server": A,
+        "local_name": "x",
+        "definition": {"a": [1, None, True, 1.5, "é\ud800"]},
+    }
     entries = [kind(name="same", **common) for kind in (Tool, Prompt, Resource)]
     fill(store, A, *entries)
     store.add_model(Model(name="same", description="a model"), actor="test")

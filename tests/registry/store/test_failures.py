@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def write(store: Store) -> None:
 
 
 @contextmanager
-def held(url: str) -> Iterator[None]:
+def held(url: str) -> Generator[None]:
     """Hold the lock that writers need: from another process on SQLite, which locks by process."""
     if url.startswith("sqlite"):
         command = [sys.executable, "-c", HOLDER, url.removeprefix("sqlite:///")]

@@ -13,6 +13,7 @@ from toolcrib_registry.types import (
     EntryKind,
     HttpTransport,
     Prompt,
+    Revision,
     Server,
     ServerHealth,
     ServerName,
@@ -74,10 +75,12 @@ def test_an_update_notes_what_differs_and_keeps_what_people_set(filled: Store) -
 
 
 def test_a_field_that_turns_from_true_to_1_is_a_difference(filled: Store) -> None:
-    definitions = [{"x": True, "gone": 0}, {"x": 1, "new": None}]
-    for definition in definitions:
-        entry = replace(tool("c"), definition=definition, content_hash="")
-        changes = filled.apply(EntryChanges(server=A, upserts=(entry,)), actor="sync")
+    first, second = (
+        replace(tool("c"), definition=definition, content_hash="")
+        for definition in ({"x": True, "gone": 0}, {"x": 1, "new": None})
+    )
+    filled.apply(EntryChanges(server=A, upserts=(first,)), actor="sync")
+    changes = filled.apply(EntryChanges(server=A, upserts=(second,)), actor="sync")
 
     assert changes[0].fields == ("gone", "new", "x")
 
@@ -148,7 +151,7 @@ def test_one_transaction_takes_all_kinds_of_change_and_health(filled: Store) -> 
         (6, ChangeAction.ADDED),
         (7, ChangeAction.UPDATED),
     ]
-    assert filled.list_changes(since=done[0].revision - 1) == done
+    assert filled.list_changes(since=Revision(4)) == done
     assert set(filled.entry_hashes(A)) == {"tool:alpha__a", "prompt:alpha__a"}
     assert filled.get_server(A).health.status is ServerStatus.READY
 

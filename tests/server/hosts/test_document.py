@@ -98,6 +98,7 @@ def test_a_value_is_replaced_in_its_place() -> None:
             '{\n  "servers": {\n    "a": 1,\n    "t": {},\n  },\n}',
             '{\n  "servers": {\n    "a": 1,\n  },\n}',
         ),
+        ('{"servers": { // note\n"t": {}}}', '{"servers": { // note\n}}'),
         ('{"servers": {"a": 1}}', '{"servers": {"a": 1}}'),
         ('{"other": 1}', '{"other": 1}'),
     ],

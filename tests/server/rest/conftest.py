@@ -10,8 +10,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from toolcrib_registry.types import CatalogTransport, EntryChanges, Server, ServerName, Tool
-from toolcrib_registry.types import hash_content, qualified_name
+from toolcrib_registry.types import (
+    CatalogTransport,
+    EntryChanges,
+    HttpTransport,
+    Server,
+    ServerName,
+    Tool,
+    hash_content,
+    qualified_name,
+)
 from toolcrib_server.rest import Deps, build_api
 from toolcrib_server.rest.testing import open_deps
 
@@ -26,8 +34,6 @@ class Api:
 
     def add_tools(self, server: str, *names: str, catalog: bool = True, url: str = "") -> None:
         """Put a server with tools into the store, as a sync would."""
-        from toolcrib_registry.types import HttpTransport
-
         transport = CatalogTransport("tests") if catalog else HttpTransport(url or "http://x/mcp")
         name = ServerName(server)
         self.deps.store.add_server(Server(name=name, transport=transport), actor="test")

@@ -131,9 +131,7 @@ def test_every_broken_limit_is_named_not_only_the_first():
 
 
 def test_zero_is_a_known_price():
-    free = Candidate(
-        GOOD.model, Offer(provider="p", remote_model="m", price_in_usd=known(0.0))
-    )
+    free = Candidate(GOOD.model, Offer(provider="p", remote_model="m", price_in_usd=known(0.0)))
     assert violations(free, max_price_in_usd=0.0) == ()
 
 

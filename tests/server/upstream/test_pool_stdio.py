@@ -148,7 +148,7 @@ async def test_nothing_goes_through_a_shell(tmp_path):
 
 FAULTS_AT_LISTING = {
     "hang-at-start": (UpstreamTimeout, "did not answer start within 1 s"),
-    "exit-at-start": (UpstreamUnavailable, "exit code 3; it said: cannot find the flux capacitor"),
+    "exit-at-start": (UpstreamUnavailable, "exit code 3; it said: cannot find the flux"),
     "long-line": (UpstreamProtocolError, "a line of more than 8388608 bytes"),
     "repeated-cursor": (UpstreamProtocolError, "repeats a cursor in tools/list"),
     "wrong-id": (UpstreamTimeout, "did not answer"),
@@ -164,6 +164,7 @@ async def test_a_bad_server_fails_in_time_with_its_own_error_and_delays_nobody(r
     async with ConnectionPool(list_timeout_s=2, close_grace_s=0.2) as pool:
         await pool.call_tool(good, "echo", {}, timeout_s=10)
         failed = anyio.Event()
+        took = 0.0
 
         async def keep_calling():
             while not failed.is_set():
@@ -225,7 +226,7 @@ async def test_a_call_whose_server_dies_under_it_is_not_sent_again(raw):
     server = raw("exit-on-call")
     async with ConnectionPool() as pool:
         await pool.list_all(server)
-        with pytest.raises(UpstreamUnavailable, match="exit code 7; it said: about to fall over"):
+        with pytest.raises(UpstreamUnavailable, match=r"exit code 7; it said: about to"):
             await pool.call_tool(server, "echo", {}, timeout_s=10)
         assert state(pool, server).opened == 1
 
@@ -261,7 +262,7 @@ async def test_a_server_that_keeps_failing_is_left_alone_for_a_while(raw):
         with pytest.raises(UpstreamUnavailable, match="flux capacitor") as caught:
             await pool.list_all(server)
         assert time.monotonic() - started < 0.1
-        assert 0 < caught.value.retry_after_s <= 1.25
+        assert 0 < (caught.value.retry_after_s or 0) <= 1.25
         assert state(pool, server).status is LinkStatus.WAITING
         await pool.aclose_server(server.name)
         assert pool.states() == ()
@@ -350,14 +351,16 @@ async def test_closing_the_pool_leaves_no_process_however_detached(raw, tmp_path
 
 
 async def test_closing_under_cancellation_leaves_no_process(raw):
+    pids = []
     with anyio.CancelScope() as scope:
         async with ConnectionPool() as pool:
             server = raw("plain")
             await pool.list_all(server)
-            (pid,) = state(pool, server).pids
+            pids += state(pool, server).pids
             scope.cancel()
             await anyio.sleep_forever()
-    assert not psutil.pid_exists(pid)
+    assert len(pids) == 1
+    assert not psutil.pid_exists(pids[0])
 
 
 async def test_closing_while_a_server_starts_leaves_no_process(raw):

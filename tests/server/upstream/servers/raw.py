@@ -107,7 +107,9 @@ def wait_for_cancellation(request):
     for line in sys.stdin:
         message = json.loads(line)
         if message["method"] == "notifications/cancelled":
-            Path(os.environ["CANCELLED"]).write_text(str(message["params"]["requestId"] == request["id"]))
+            Path(os.environ["CANCELLED"]).write_text(
+                str(message["params"]["requestId"] == request["id"])
+            )
             return
 
 

@@ -1,0 +1,143 @@
+"""tools.jsonl: good rows are read, bad ones named, names come out unique and stable."""
+
+import json
+import time
+
+import pytest
+
+from toolcrib_registry.types import MAX_NAME_LENGTH, hash_content
+from toolcrib_server.catalog import ImportedTool, Problem, read_tools_jsonl
+
+
+def row(**fields) -> str:
+    return json.dumps({"name": "convert", "server": "time", **fields})
+
+
+def read(*lines, **options):
+    found = list(read_tools_jsonl(lines, **options))
+    tools = [item.tool for item in found if isinstance(item, ImportedTool)]
+    return tools, [item for item in found if isinstance(item, Problem)]
+
+
+def test_a_row_becomes_a_tool_in_the_shape_of_mcp():
+    schema = {"type": "object", "properties": {"zone": {"type": "string"}}}
+    line = row(id="t1", description="Converts.", input_schema=schema, category="extra")
+    ((tool,), problems) = read(line)
+    assert problems == []
+    assert tool.name == "time__convert"
+    assert (tool.server, tool.local_name, tool.source_id) == ("time", "convert", "t1")
+    assert tool.definition == {
+        "name": "convert",
+        "description": "Converts.",
+        "inputSchema": schema,
+    }
+    assert tool.content_hash == hash_content(tool.definition)
+
+
+def test_other_spellings_of_a_row_are_read():
+    lines = [
+        json.dumps({"name": "a", "group": "G"}),
+        json.dumps({"name": "b", "inputSchema": {"type": "object", "title": "x"}}),
+        json.dumps({"name": "c", "id": 7, "input_schema": None}),
+        "\ufeff" + json.dumps({"name": "d"}),
+        row(name="e").encode(),
+    ]
+    tools, problems = read(*lines, default_server="My File")
+    assert problems == []
+    assert [tool.server for tool in tools] == ["G", "My-File", "My-File", "My-File", "time"]
+    assert tools[1].input_schema["title"] == "x"
+    assert tools[2].source_id == "7"
+    assert tools[0].input_schema == {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{not json", "not JSON"),
+        ("[1]", "object was expected"),
+        ("[" * 100_000, "not JSON"),
+        (json.dumps({"server": "s"}), "no 'name'"),
+        (row(name=""), "no 'name'"),
+        (row(name=5), "'name' must be text, not int"),
+        (row(description=["x"]), "'description' must be text"),
+        (row(server={}), "'server' must be text"),
+        (row(input_schema="{}"), "'input_schema' must be an object"),
+        (row(id=[1]), "'id' must be text"),
+        ('{"name": "\\ud800"}', "cannot be stored"),
+        ('{"name": "a\\u0000b"}', "NUL"),
+        (b'{"name": "\xff"}', "not JSON"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line_and_the_others_are_read(line, reason):
+    tools, (problem,) = read(row(name="before"), "", line, row(name="after"))
+    assert [tool.local_name for tool in tools] == ["before", "after"]
+    assert problem.where == "line 3"
+    assert reason in problem.reason
+
+
+def test_text_about_nul_is_only_text():
+    tools, problems = read(row(description="write \\u0000 for NUL"))
+    assert (len(tools), problems) == (1, [])
+
+
+def test_two_ids_with_one_name_are_kept_apart_by_the_id_and_stay_so():
+    lines = [row(id="first"), row(id="second"), row(id="third")]
+    tools, problems = read(*lines)
+    assert problems == []
+    names = [tool.name for tool in tools]
+    assert names[0] == "time__convert"
+    assert len(set(names)) == 3
+    assert all(len(name.removeprefix("time__convert-")) == 8 for name in names[1:])
+    assert [tool.name for tool in read(*lines)[0]] == names
+    assert len({tool.local_name for tool in tools}) == 1
+
+
+def test_long_names_stay_within_the_limit_and_apart():
+    lines = [row(id=str(i), name="x" * 80) for i in range(3)]
+    names = [tool.name for tool in read(*lines)[0]]
+    assert len(set(names)) == 3
+    assert max(map(len, names)) <= MAX_NAME_LENGTH
+
+
+def test_an_id_or_a_name_listed_twice_is_a_problem():
+    tools, problems = read(row(id="a"), row(id="a", name="other"), row(), row())
+    assert len(tools) == 1
+    assert [problem.where for problem in problems] == ["line 2", "line 3", "line 4"]
+
+
+def test_server_names_are_cleaned_and_kept_apart():
+    lines = [row(name=f"t{i}", server=s) for i, s in enumerate(["a b", "a/b", "a b", "x__y"])]
+    servers = [tool.server for tool in read(*lines)[0]]
+    assert servers[0] == servers[2] == "a-b"
+    assert servers[1].startswith("a-b-")
+    assert servers[3] == "x_y"
+
+
+def test_reading_streams():
+    def endless():
+        number = 0
+        while True:
+            yield row(name=f"t{number}")
+            number += 1
+
+    first = next(iter(read_tools_jsonl(endless())))
+    assert isinstance(first, ImportedTool)
+    assert first.line == 1
+
+
+def test_seventeen_thousand_rows_take_seconds():
+    schema = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(8)}}
+    lines = [
+        row(
+            id=str(i),
+            server=f"s{i % 2000}",
+            name=f"t{i}",
+            description="d" * 300,
+            input_schema=schema,
+        )
+        for i in range(17_570)
+    ]
+    started = time.process_time()
+    tools, problems = read(*lines)
+    assert (len(tools), problems) == (17_570, [])
+    assert time.process_time() - started < 3
