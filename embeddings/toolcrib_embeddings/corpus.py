@@ -63,16 +63,16 @@ def render_document(entry: Entry) -> Document:
     """Render an entry. Never fails, whatever its owner listed; both texts are bounded."""
     server = entry.server if isinstance(entry, OwnedEntry) else None
     name = entry.local_name if isinstance(entry, OwnedEntry) else entry.name
-    heading = _sentences((_words_of(server or ""), _words_of(name), _string(entry.title)))
-    details = _sentences(_details(entry))
-    description = _string(entry.description)
+    said = _sentences((_string(entry.title), _string(entry.description)))
+    about = (f"{_words_of(name)}: {said}", _words_of(server or ""), *_details(entry))
+    text = _sentences(about)
     return Document(
         id=entry.id,
         kind=entry.kind,
         server=server,
         name=entry.name,
-        text=_sentences((heading, description, details))[:MAX_TEXT_CHARS],
-        terms=_sentences((heading, name, description, details))[:MAX_TERMS_CHARS],
+        text=text[:MAX_TEXT_CHARS],
+        terms=_sentences((name, text))[:MAX_TERMS_CHARS],
     )
 
 

@@ -32,6 +32,8 @@ MAX_QUERY_CHARS: Final = 4_000
 _RECALLED: Final = 100
 """Candidates from each retriever, at least; more when more are asked for."""
 _REMEMBERED: Final = 256
+_LONGEST_REMEMBERED: Final = 200
+"""Hits; a longer answer is not kept, so that the memory of answers stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,12 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An entry found. ``signals`` has a key for each retriever that found it."""
+    """An entry found.
+
+    ``score`` says how many standard deviations it stands above the average candidate for this
+    query: it orders one answer, and means nothing across queries. ``signals`` has a key for each
+    retriever that found it, ``dense`` (cosine) and ``lexical`` (BM25), whose scores are absolute.
+    """
 
     id: EntryId
     score: float
@@ -72,6 +79,8 @@ class _State:
             return answer
 
     def remember(self, question: _Question, answer: tuple[Hit, ...]) -> None:
+        if len(answer) > _LONGEST_REMEMBERED:
+            return
         with self._lock:
             self._answers[question] = answer
             if len(self._answers) > _REMEMBERED:

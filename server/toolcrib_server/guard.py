@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,6 +29,7 @@ AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 PROBLEM_TYPE = b"application/problem+json"
 _PRINCIPAL = "toolcrib.principal"
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::\d+)?")
 _POLICY_VIOLATION = 1008
 """WebSocket close code (RFC 6455, section 7.4.1)."""
 
@@ -191,15 +193,21 @@ class HostGuard:
 
 
 def _local(client_host: str | None) -> Principal:
-    try:
-        loopback = ipaddress.ip_address(client_host or "").is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not _is_loopback(client_host or ""):
         raise NotAuthenticated(
             "No API key is configured here, so only this machine itself may come in."
         )
     return Principal(_LOCAL, Role.ADMIN)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    # A socket for both families shows IPv4 peers as ::ffff:127.0.0.1.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _digest(secret: str) -> bytes:
@@ -212,9 +220,8 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    match = _HOST.fullmatch(host)
+    return match.group(1) if match else host
 
 
 def _problem(status: int, code: str, title: str, detail: str) -> ProblemOut:

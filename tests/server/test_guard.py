@@ -106,11 +106,14 @@ async def test_lifespan_passes_both_guards():
     async def app(scope, receive, send):
         seen.append(scope["type"])
 
-    async def nothing(*_):
+    async def receive():
         return {}
 
+    async def send(message):
+        raise AssertionError(message)
+
     guarded = HostGuard(KeyGuard(app, keys=RING), hosts=LOOPBACK_HOSTS)
-    await guarded({"type": "lifespan"}, nothing, nothing)
+    await guarded({"type": "lifespan"}, receive, send)
     assert seen == ["lifespan"]
 
 

@@ -150,7 +150,7 @@ def _load_transport(body: Mapping[str, Any]) -> Transport:
 
 
 def entry_columns(entry: Entry) -> dict[str, Any]:
-    """Give the columns of an entry; a model's offers have rows of their own, see `offer_columns`."""
+    """Give the columns of an entry. A model's offers have their own rows, see `offer_columns`."""
     owned = entry if isinstance(entry, OwnedEntry) else None
     model = entry if isinstance(entry, Model) else None
     return {

@@ -22,10 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_REST_IS_ITS_OWN = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-"""For `add`: what follows the name belongs to the server's command."""
-
-app.command(context_settings=_REST_IS_ITS_OWN)(servers.add)
+app.command()(servers.add)
 app.command("import")(servers.import_file)
 app.command("list")(servers.list_entries)
 app.command()(servers.show)

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from typing import Any, cast
 
 Cell = object
+
+_WIDEST_FIXED = 64
+_UNCUT = 10_000
 
 
 def print_json(value: Any) -> None:
@@ -36,28 +36,33 @@ def print_note(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
-    """Print rows under headings, or ``empty`` when there are none."""
-    rows = [[_cell(cell) for cell in row] for row in rows]
-    if not rows:
+    """Print rows under headings, or ``empty`` when there are none.
+
+    In a terminal the last column gives way when there is no room; elsewhere nothing is cut.
+    """
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    if not lines:
         print_line(empty)
         return
     # Rich is imported late: most of a command's time would be its import.
+    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
-        table.add_column(column, overflow="fold" if i == 0 else "ellipsis", no_wrap=i != 0)
-    for row in rows:
+        width = max(len(column), *(len(line[i]) for line in lines))
+        is_last = i == len(columns) - 1
+        floor = len(column) if is_last else min(width, _WIDEST_FIXED)
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=floor)
+    for line in lines:
         # `Text`, because names and descriptions are other people's and may look like markup.
-        table.add_row(*(Text(cell) for cell in row))
-    _console().print(table)
-
-
-def _console() -> Console:
-    from rich.console import Console  # noqa: PLC0415
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+        table.add_row(*(Text(cell) for cell in line))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNCUT)
+    with console.capture() as drawn:
+        console.print(table)
+    for drawn_line in drawn.get().splitlines():
+        print_line(drawn_line.rstrip())
 
 
 def _cell(value: Cell) -> str:

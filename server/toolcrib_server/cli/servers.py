@@ -72,8 +72,7 @@ def add(
     Examples: toolcrib add time -- uvx mcp-server-time
               toolcrib add docs --url https://example.com/mcp -H 'Authorization=Bearer ${TOKEN}'
     """
-    argv = command[1:] if command and command[0] == "--" else command
-    server = _server(name, argv or [], url, env or [], header or [], sse=sse, tags=tag or [])
+    server = _server(name, command or [], url, env or [], header or [], sse=sse, tags=tag or [])
 
     async def work(runtime: Runtime) -> tuple[SyncReport, ...]:
         await runtime.registrar.add_server(server, actor=ACTOR)
@@ -83,8 +82,9 @@ def add(
             return await runtime.reconciler.sync([server.name], actor=ACTOR, on_progress=bar)
 
     reports = run(work)
-    _show_reports(reports, as_json=as_json)
-    if not reports and not as_json:
+    if reports or as_json:
+        _show_reports(reports, as_json=as_json)
+    else:
         print_line(f"Registered {name}.")
     if any(report.error for report in reports):
         print_note(f"{name} is registered; mend the cause and run `toolcrib sync {name}`.")
@@ -209,11 +209,10 @@ async def _list_servers(runtime: Runtime, limit: int, *, as_json: bool) -> None:
             _count_tools(runtime, server.name),
             _age(server.health.synced_at, now),
             _where(server),
-            server.health.error or "",
         )
         for server in page.items
     ]
-    columns = ("name", "status", "entries", "synced", "where", "error")
+    columns = ("name", "status", "entries", "synced", "where")
     print_table(
         columns, rows, empty="No server is registered. Add one: toolcrib add NAME -- COMMAND"
     )
@@ -409,18 +408,18 @@ def _show_reports(reports: Sequence[SyncReport], *, as_json: bool) -> None:
             r.unchanged,
             r.quarantined,
             f"{r.duration_s:.1f} s",
-            r.error or "",
         )
         for r in reports
     ]
     columns = (
         "server", "status", "added", "updated", "removed", "unchanged", "set aside", "took",
-        "error",
     )  # fmt: skip
-    if reports:
-        print_table(columns, rows, empty="")
-        if not any(report.changed for report in reports):
-            print_line("Nothing changed.")
+    print_table(columns, rows, empty="No server is registered and enabled: nothing to sync.")
+    for report in reports:
+        if report.error:
+            print_note(f"{report.server}: {report.error}")
+    if reports and not any(report.changed or report.error for report in reports):
+        print_line("Nothing changed.")
 
 
 def changes(

@@ -33,7 +33,7 @@ from toolcrib_server.selection.models import Choice, Selection
 from toolcrib_server.selection.selector import Found
 from toolcrib_server.sync.reconcile import SyncReport
 
-from .masking import mask_args, mask_url, masked, unmasked
+from .masking import mask_args, mask_url, mask_value, masked, unmasked
 
 _BRIEF_CHARS = 300
 
@@ -176,7 +176,9 @@ def model_out(model: Model) -> wire.ModelOut:
 
 def offer_out(offer: Offer) -> wire.OfferOut:
     """Show an offer; its key is a reference, never a key."""
-    return wire.OfferOut(**_facts_out(offer))
+    shown = _facts_out(offer)
+    shown["api_key"] = mask_value(offer.api_key) if offer.api_key else None
+    return wire.OfferOut(**shown)
 
 
 def _entry_fields(entry: Entry) -> dict[str, Any]:

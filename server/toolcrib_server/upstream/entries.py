@@ -81,6 +81,15 @@ HARMLESS = frozenset(
     }
 )
 """Keys that host applications add for their own use."""
+_MEANT: dict[str, str] = {
+    "arguments": "args",
+    "cmd": "command",
+    "endpoint": "url",
+    "environ": "env",
+    "environment": "env",
+    "uri": "url",
+}
+"""Keys that look like none of ours, but are always meant as one."""
 WITHOUT_EFFECT: dict[str, str] = {
     "envFile": "is not read; put its variables under env, as NAME: ${NAME}",
     "headersHelper": "is not run; put the headers under headers",
@@ -178,7 +187,7 @@ def refuse_near(
     folded = {each.lower(): each for each in sorted(known)}
     for key in entry:
         plain = key.lower().replace("_", "").replace("-", "")
-        near = difflib.get_close_matches(plain, folded, n=1, cutoff=cutoff)
+        near = difflib.get_close_matches(_MEANT.get(plain, plain), folded, n=1, cutoff=cutoff)
         if key not in known and near:
             raise place.at(key).wrong("is not a known key.", f"Did you mean {folded[near[0]]!r}?")
 

@@ -5,8 +5,10 @@ Since 2026-07-28 every request carries version, client and capabilities; before,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any, cast
 
 import anyio
@@ -35,7 +37,8 @@ from .failures import BadAnswer, LinkFailure, LinkLost, RpcFailure, Unanswered, 
 from .http import VERSION_HEADER
 from .link import Link
 
-_CLIENT_INFO = {"name": "toolcrib", "title": "Toolcrib", "version": "0.1.0"}
+_MOST_TEXT_CHARS = 32_768
+"""More instructions than this no model should be made to read."""
 _NOT_RELAYED = frozenset(
     {
         PROTOCOL_VERSION_META_KEY,
@@ -46,6 +49,11 @@ _NOT_RELAYED = frozenset(
     }
 )
 """Parts of a caller's `_meta` that belong to its own hop."""
+
+
+@functools.cache
+def _client_info() -> dict[str, str]:
+    return {"name": "toolcrib", "title": "Toolcrib", "version": metadata.version("toolcrib")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +80,7 @@ class Envelope:
         self.headers = {VERSION_HEADER: version}
         self._meta: dict[str, Any] = {
             PROTOCOL_VERSION_META_KEY: version,
-            CLIENT_INFO_META_KEY: _CLIENT_INFO,
+            CLIENT_INFO_META_KEY: _client_info(),
             CLIENT_CAPABILITIES_META_KEY: {},
         }
 
@@ -158,7 +166,7 @@ class Negotiation:
         params = {
             "protocolVersion": LATEST_HANDSHAKE_VERSION,
             "capabilities": {},
-            "clientInfo": _CLIENT_INFO,
+            "clientInfo": _client_info(),
         }
         result = await self._link.request(
             self._next_id(), "initialize", params, headers={}, on_progress=None
@@ -226,4 +234,7 @@ def _dict(value: object) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """Narrow to text that can be stored: bounded, without NUL and lone surrogates."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value[:_MOST_TEXT_CHARS].replace("\0", "").encode("utf-8", "replace").decode()

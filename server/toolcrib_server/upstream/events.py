@@ -39,6 +39,8 @@ class EventParser:
         Raises:
             Oversized: An event has passed the limit.
         """
+        if not chunk:
+            return
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]  # the second half of a CRLF that was cut in two
         self._after_cr = chunk.endswith(b"\r")

@@ -24,6 +24,7 @@ NOT_CANCELLED = frozenset({"initialize", "server/discover"})
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MAX_PROGRESS_QUEUED = 1000
+_MOST_ERROR_CHARS = 4000
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -103,7 +104,7 @@ def _failure(error: Mapping[str, Any]) -> RpcFailure:
     code, text = error.get("code"), error.get("message")
     return RpcFailure(
         code if isinstance(code, int) and not isinstance(code, bool) else 0,
-        text if isinstance(text, str) and text else "unnamed error",
+        text[:_MOST_ERROR_CHARS] if isinstance(text, str) and text else "unnamed error",
         error.get("data"),
     )
 

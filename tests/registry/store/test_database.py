@@ -137,10 +137,13 @@ def test_more_work_at_once_than_there_are_connections_waits_no_longer_than_allow
     database.close()
 
 
-def test_the_write_ahead_log_is_waited_for_no_longer_than_allowed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+def test_the_write_ahead_log_is_waited_for_no_longer_than_allowed(
+    tmp_path: Path, lock: str
+) -> None:
     holder = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     holder.execute("CREATE TABLE t (x)")
-    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute(f"BEGIN {lock}")
     database = Database(f"sqlite:///{tmp_path}/x.db", busy_timeout_s=0.1)
 
     with pytest.raises(StoreBusy):
@@ -149,4 +152,7 @@ def test_the_write_ahead_log_is_waited_for_no_longer_than_allowed(tmp_path: Path
     holder.execute("COMMIT")
     holder.close()
     database.prepare_for_writers()
+    with database.reading() as session:
+        mode = session.connection().exec_driver_sql("PRAGMA journal_mode").scalar()
+    assert mode == "wal"
     database.close()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from toolcrib_registry.store import Store
 
 
@@ -35,3 +37,19 @@ def test_pruning_drops_other_encoders_and_unused_texts(store: Store) -> None:
     assert store.prune_embeddings("new", {"x", "never-stored"}) == 4
     assert store.get_embeddings("new", ["x", "y", "z"]) == {"x": b"1"}
     assert store.counts().embeddings == 1
+
+
+def test_writers_of_the_same_texts_at_once_do_not_stop_each_other(store: Store) -> None:
+    texts = [f"{number:03}" for number in range(300)]
+
+    def put(writer: int) -> None:
+        order = texts if writer % 2 else texts[::-1]
+        for _ in range(5):
+            store.put_embeddings("encoder", {text: bytes([writer]) for text in order})
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(put, range(4), timeout=60))
+
+    found = store.get_embeddings("encoder", texts)
+    assert sorted(found) == texts
+    assert len(set(found.values())) == 1

@@ -245,11 +245,13 @@ def test_an_audit_record_survives_its_row(record: CallRecord) -> None:
 
 def test_a_row_that_nothing_here_writes_is_refused() -> None:
     tool = Tool(name="x", server=ServerName("s"), local_name="x", definition={})
-    orphan = EntryRow(**{**entry_columns(tool), "server": None})
+    orphan = EntryRow(**entry_columns(tool))
+    orphan.server = None
     with pytest.raises(UnreadableValueError, match="the entry 'tool:x' has no owner"):
         entry_from(orphan)
 
     server = Server(name=ServerName("s"), transport=CatalogTransport("x"))
-    odd = ServerRow(**{**server_columns(server), "transport": {"type": "pigeon"}})
+    odd = ServerRow(**server_columns(server))
+    odd.transport = {"type": "pigeon"}
     with pytest.raises(UnreadableValueError, match="unknown transport 'pigeon'"):
         server_from(odd)

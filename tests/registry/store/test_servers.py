@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -184,3 +185,19 @@ def test_removing_a_server_removes_what_it_owns_and_notes_each(store: Store) -> 
     assert store.list_changes(since=Revision(4)) == changes
     assert store.list_entries().items == ()
     assert [server.name for server in store.list_servers().items] == ["git"]
+
+
+def test_of_many_that_add_the_same_name_at_once_one_succeeds(store: Store) -> None:
+    def add(number: int) -> bool:
+        try:
+            store.add_server(replace(TIME, origin=f"thread {number}"), actor="test")
+        except AlreadyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as threads:
+        outcomes = list(threads.map(add, range(6), timeout=60))
+
+    assert sum(outcomes) == 1
+    assert store.get_server(TIME.name).origin == f"thread {outcomes.index(True)}"
+    assert store.head() == 1

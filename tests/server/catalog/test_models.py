@@ -1,4 +1,4 @@
-"""Model catalogues in four shapes. Rows are models.dev's and litellm's own (both MIT), shortened."""
+"""Model catalogues in four shapes. Rows are models.dev's and litellm's (both MIT), shortened."""
 
 import json
 from datetime import UTC, date, datetime
@@ -7,7 +7,9 @@ import pytest
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Known
-from toolcrib_server.catalog import Problem, merge_models, read_models
+from toolcrib_server.catalog.merge import merge_models
+from toolcrib_server.catalog.models import read_models
+from toolcrib_server.catalog.problem import Problem
 
 DAY = date(2026, 10, 1)
 # anomalyco/models.dev f3fc692, MIT

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from toolcrib_registry.types import MAX_NAME_LENGTH, hash_content
-from toolcrib_server.catalog import ImportedTool, Problem, read_tools_jsonl
+from toolcrib_server.catalog.problem import Problem
+from toolcrib_server.catalog.tools import ImportedTool, read_tools_jsonl
 
 
 def row(**fields) -> str:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolcrib_registry.errors import InvalidConfig
@@ -164,6 +164,7 @@ def documents(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return draw(gaps) + text(data) + draw(gaps), data
 
 
+@settings(deadline=None)  # a shared machine may stall for longer than any deadline
 @given(documents(), names, objects)
 def test_any_file_keeps_its_data_and_its_comments_through_both_edits(
     document: tuple[str, dict[str, Any]], name: str, entry: dict[str, Any]

@@ -1,6 +1,6 @@
 """The HTTP face over a fresh store and index, spoken to in process."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,11 @@ class Api:
 
 
 def tool(server: str, name: str) -> Tool:
-    definition = {"name": name, "description": f"{name} of {server}", "inputSchema": {}}
+    definition: dict[str, Any] = {
+        "name": name,
+        "description": f"{name} of {server}",
+        "inputSchema": {},
+    }
     return Tool(
         name=qualified_name(server, name),
         description=definition["description"],
@@ -64,7 +68,7 @@ def open_api(tmp_path: Path) -> Iterator[OpenApi]:
         @asynccontextmanager
         async def start(
             client: tuple[str, int] = ("127.0.0.1", 1), **settings: Any
-        ) -> AsyncIterator[Api]:
+        ) -> AsyncGenerator[Api]:
             deps = opened.enter_context(open_deps(tmp_path, **settings))
             app = build_api(deps)
             transport = httpx.ASGITransport(app, client=client)

@@ -53,7 +53,7 @@ def routes(app) -> Iterator[tuple[str, str]]:
     for context in iter_route_contexts(app.routes):
         if isinstance(context.original_route, APIRoute):
             for method in context.methods or ():
-                yield method, context.path
+                yield method, context.path or ""
 
 
 def filled(path: str) -> str:

@@ -1,12 +1,13 @@
 """Models over HTTP: names with slashes, facts with sources, findable at once."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.anyio
 
-MODEL = {
+MODEL: dict[str, Any] = {
     "name": "acme/legal/summarizer-7b",
     "description": "Summarises legal contracts.",
     "family": "summarizer",

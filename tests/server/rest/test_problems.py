@@ -26,7 +26,7 @@ async def test_every_error_of_the_tree_has_a_status_and_a_code_of_its_own():
         error = kind.__new__(kind, "what happened")
         Exception.__init__(error, "what happened")
         error.detail = "what happened"
-        if kind is errors.InvalidArguments:
+        if isinstance(error, errors.InvalidArguments):
             error.problems = ()
         problem = problem_of(error)
         assert problem.code == kind.code

@@ -1,12 +1,14 @@
 """Servers over HTTP: registered, read, changed, switched, removed; no secret ever shown."""
 
+from typing import Any
+
 import pytest
 
 from toolcrib_registry.types import HttpTransport, Server, ServerName, StdioTransport
 
 pytestmark = pytest.mark.anyio
 
-HTTP = {
+HTTP: dict[str, Any] = {
     "name": "issues",
     "transport": {
         "type": "http",
@@ -15,7 +17,10 @@ HTTP = {
     },
     "tags": ["work"],
 }
-STDIO = {"name": "shell", "transport": {"type": "stdio", "command": "touch", "args": ["/x"]}}
+STDIO: dict[str, Any] = {
+    "name": "shell",
+    "transport": {"type": "stdio", "command": "touch", "args": ["/x"]},
+}
 
 
 async def test_a_server_is_registered_and_read_back_without_its_secrets(api):

@@ -56,7 +56,7 @@ class Running:
         return self
 
     def stop(self):
-        if self.thread is not None:
+        if self.thread is not None and self.server is not None:
             self.server.should_exit = True
             self.thread.join(10)
             assert not self.thread.is_alive()

@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
-import importlib.machinery
 import json
+import runpy
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.anyio
 def web():
     """The module of SDK servers."""
     path = Path(__file__).parent / "servers" / "web.py"
-    return importlib.machinery.SourceFileLoader("upstream_web_servers", str(path)).load_module()
+    return SimpleNamespace(**runpy.run_path(str(path)))
 
 
 def describe_all(web, serve):
@@ -278,6 +279,60 @@ async def test_a_result_that_asks_for_input_is_handed_up_as_it_is(serve, scripte
     )
     async with ConnectionPool() as pool:
         assert await pool.call_tool(serve(app).http(), "x", {}, timeout_s=5) == asks
+
+
+async def until_told(told):
+    with anyio.fail_after(5):
+        while not told:
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_a_session_is_told_of_changes_on_its_get_stream(serve, scripted):
+    app = scripted(
+        server_discover=lambda r: (400, {}, b""),
+        initialize=lambda r: (
+            200,
+            {"mcp-session-id": "s1"},
+            {
+                "jsonrpc": "2.0",
+                "id": r["id"],
+                "result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}},
+            },
+        ),
+        notifications_initialized=lambda r: (202, {}, b""),
+        GET=lambda r: stream(
+            one_event(b'{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}')
+        ),
+        DELETE=lambda r: (200, {}, b""),
+    )
+    told = []
+    async with ConnectionPool(on_list_changed=told.append) as pool:
+        assert (await pool.list_all(serve(app).http())).protocol_version == "2025-06-18"
+        await until_told(told)
+    assert app.headers[app.methods().index("GET")]["mcp-protocol-version"] == "2025-06-18"
+
+
+async def test_a_modern_server_is_listened_to(serve, scripted):
+    def discover(request):
+        result = {
+            "supportedVersions": ["2026-07-28"],
+            "capabilities": {"tools": {"listChanged": True}, "prompts": {}},
+        }
+        return 200, {}, {"jsonrpc": "2.0", "id": request["id"], "result": result}
+
+    app = scripted(
+        server_discover=discover,
+        prompts_list=lambda r: (404, {}, error_body(r, -32601, "Method not found")),
+        subscriptions_listen=lambda r: stream(
+            one_event(b'{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}')
+        ),
+    )
+    told = []
+    async with ConnectionPool(on_list_changed=told.append) as pool:
+        await pool.list_all(serve(app).http())
+        await until_told(told)
+    listen = app.requests[app.methods().index("subscriptions/listen")]
+    assert listen["params"]["notifications"] == {"toolsListChanged": True}
 
 
 # --- what comes back ---------------------------------------------------------------------------

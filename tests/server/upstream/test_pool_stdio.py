@@ -190,7 +190,7 @@ async def test_a_server_that_hangs_on_a_call_is_given_up_after_three_and_repaire
         await pool.list_all(server)
         first = state(pool, server).pids
         for _ in range(3):
-            with pytest.raises(UpstreamTimeout, match="tools/call within 0.1 s"):
+            with pytest.raises(UpstreamTimeout, match=r"tools/call within 0\.1 s"):
                 await pool.call_tool(server, "echo", {}, timeout_s=0.1)
         await pool.list_all(server)
         assert state(pool, server).opened == 2

@@ -51,7 +51,7 @@ def initialize(request):
 
 
 def list_tools(request):
-    tools = list(TOOLS)
+    tools: list[object] = [*TOOLS]
     extra = {}
     if MODE == "noise":
         sys.stdout.write("Listening on stdio!\n[1,2]\n42\n{broken\n\n")

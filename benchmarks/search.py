@@ -1,0 +1,159 @@
+"""Search over 17,570 real tools: what it costs next to encoding the query, and how well it ranks.
+
+    python benchmarks/search.py --data FOLDER [--quality | --engines] [--json FILE]
+
+``FOLDER`` holds ``corpus/toucan_mcp`` and ``retrieval``. Encoding the corpus takes minutes the
+first time; its vectors are kept under ``.cache/bench``. Times vary with the machine's load: read
+the ratios, which are taken in turns within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import _engines
+import _quality
+import numpy as np
+from _sets import CACHE, VectorCache, read_documents, read_queries
+
+from toolcrib_embeddings import Document, SearchIndex, SentenceTransformerEncoder
+from toolcrib_registry.types import Revision
+
+ENCODERS = CACHE / "encoders"
+QUERY_SETS = ("stabletoolbench_g1", "toollinkos", "metatool_multi", "bfcl_pool")
+QUERIES_PER_SET = 60
+SAMPLE = 300
+_MEMORY = """
+import sys, psutil
+from pathlib import Path
+from toolcrib_embeddings import SearchIndex, SentenceTransformerEncoder
+index = SearchIndex.load(Path(sys.argv[1]), SentenceTransformerEncoder.open(Path(sys.argv[2])))
+for n in range(20):
+    index.search(f"find the weather in city number {n}", k=10)
+searched = psutil.Process().memory_info().rss
+index.encoder.encode([f"tool {n} converts files of kind {n}. " * (n % 40) for n in range(200)])
+print(searched / 1e6, psutil.Process().memory_info().rss / 1e6)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--quality", action="store_true", help="rank the development sets")
+    what.add_argument("--engines", action="store_true", help="compare the engines passed over")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    result: Any
+    if options.quality:
+        encoder = SentenceTransformerEncoder.open(ENCODERS)
+        result = _quality.measure(options.data / "retrieval", encoder)
+        _quality.print_table(result)
+    elif options.engines:
+        result = _engines.measure(options.data)
+        for name, row in result.items():
+            print(f"{name:12}", "  ".join(f"{what} {ms:9.2f} ms" for what, ms in row.items()))
+    else:
+        result = measure_cost(options.data, SentenceTransformerEncoder.open(ENCODERS))
+        for name, value in result.items():
+            print(f"{name:44}{value:12.3f}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def measure_cost(data: Path, encoder: SentenceTransformerEncoder) -> dict[str, float | int]:
+    began = time.perf_counter()
+    documents = list(read_documents(data / "corpus/toucan_mcp/tools.jsonl").values())
+    rendering_s = time.perf_counter() - began
+    vectors = VectorCache(encoder).encode([document.text for document in documents])
+    index = SearchIndex(encoder)
+    upserts = list(zip(documents, vectors, strict=True))
+    indexing_s = _timed(lambda: index.update(upserts, (), revision=Revision(1)))
+    encoding_s = _encoding_time(documents, encoder)
+    return {
+        "tools": len(documents),
+        **_query_times(index, data),
+        "update of 1 tool, ms": 1e3 * _median_update(index, upserts, 1),
+        "update of 100 tools, ms": 1e3 * _median_update(index, upserts, 100),
+        "encoding all, s (from a sample)": encoding_s,
+        "rendering and indexing all, s": rendering_s + indexing_s,
+        "encoder's share of indexing": encoding_s / (encoding_s + rendering_s + indexing_s),
+        **_snapshot_costs(index),
+    }
+
+
+def _query_times(index: SearchIndex, data: Path) -> dict[str, float | int]:
+    alone = SentenceTransformerEncoder.open(ENCODERS)  # its own memory of texts
+    queries = [
+        text
+        for name in QUERY_SETS
+        for text in islice(read_queries(data / "retrieval" / name).values(), QUERIES_PER_SET)
+    ]
+    for text in ("warm", "up"):
+        alone.encode([text])
+        index.search(text, k=10)
+    encoding: list[float] = []
+    searching: list[float] = []
+    for text in queries:
+        encoding.append(_timed(lambda text=text: alone.encode([text])))
+        searching.append(_timed(lambda text=text: index.search(text, k=10)))
+    repeated = [_timed(lambda: index.search(queries[-1], k=10)) for _ in range(1_000)]
+    encode_p50, search_p50 = statistics.median(encoding), statistics.median(searching)
+    return {
+        "queries": len(queries),
+        "encode alone p50, ms": 1e3 * encode_p50,
+        "search p50, ms": 1e3 * search_p50,
+        "search p95, ms": 1e3 * float(np.percentile(searching, 95)),
+        "search / encode, p50": search_p50 / encode_p50,
+        "repeated query p50, ms": 1e3 * statistics.median(repeated),
+    }
+
+
+def _median_update(index: SearchIndex, upserts: Sequence[Any], count: int) -> float:
+    changed = upserts[:: len(upserts) // count][:count]
+    return statistics.median(
+        _timed(lambda: index.update(changed, (), revision=Revision(2))) for _ in range(7)
+    )
+
+
+def _encoding_time(documents: Sequence[Document], encoder: SentenceTransformerEncoder) -> float:
+    sample = [document.text for document in documents[:: len(documents) // SAMPLE]][:SAMPLE]
+    return _timed(lambda: encoder.encode(sample)) / len(sample) * len(documents)
+
+
+def _snapshot_costs(index: SearchIndex) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "index"
+        saving_s = _timed(lambda: index.save(place))
+        loading_s = [_timed(lambda: SearchIndex.load(place, index.encoder)) for _ in range(5)]
+        size = sum(file.stat().st_size for file in place.iterdir())
+        command = [sys.executable, "-c", _MEMORY, str(place), str(ENCODERS)]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+    searched, encoded = map(float, done.stdout.split())
+    return {
+        "snapshot, MB": size / 1e6,
+        "save, ms": 1e3 * saving_s,
+        "load, ms": 1e3 * statistics.median(loading_s),
+        "memory of a process that searches, MB": searched,
+        "memory after encoding 200 texts too, MB": encoded,
+    }
+
+
+def _timed(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

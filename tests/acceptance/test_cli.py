@@ -1,0 +1,259 @@
+"""The command line on a fresh data folder: what it prints, and the exit codes scripts rely on."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolcrib_server.cli.app import app
+from toolcrib_server.cli.running import told
+
+ROOT = Path(__file__).parents[2]
+RAW = ROOT / "tests/server/upstream/servers/raw.py"
+TOOLS = [
+    {
+        "id": "w/1",
+        "server": "weather",
+        "name": "forecast",
+        "description": "Tell the weather of the next days for a city.",
+        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+    {"id": "m/1", "server": "mail", "name": "send", "description": "Send an e-mail to somebody."},
+    {"id": "m/2", "server": "mail", "name": "inbox", "description": "List unread e-mails."},
+]
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Toolcrib = Callable[..., Ran]
+
+
+@pytest.fixture
+def toolcrib(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Toolcrib:
+    """Run the command line in this process, with a data folder of its own."""
+    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(ROOT / ".cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    def run(*args: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
+        code: Any = 0
+        try:
+            told(app)
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return Ran(code or 0, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    """Write a small tools.jsonl."""
+    file = tmp_path / "tools.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in TOOLS))
+    return file
+
+
+def test_an_empty_registry_says_what_to_do(toolcrib: Toolcrib) -> None:
+    assert "Add one: toolcrib add" in toolcrib("list").out
+    assert "No tool is registered." in toolcrib("list", "tools").out
+    found = toolcrib("search", "anything")
+    assert found.code == 1
+    assert "The registry is empty." in found.out
+    assert toolcrib("list", "--json").json == []
+    assert "Nothing has changed yet." in toolcrib("changes").out
+
+
+def test_a_catalogue_is_imported_found_and_imported_again_without_change(
+    toolcrib: Toolcrib, catalogue: Path
+) -> None:
+    first = toolcrib("import", catalogue)
+    assert first.code == 0
+    assert "3 added" in first.out
+    assert "2 servers" in first.out
+    found = toolcrib("search", "will it rain in Lisbon tomorrow", "--json").json
+    assert found["results"][0]["name"] == "weather__forecast"
+    again = toolcrib("import", catalogue, "--json").json
+    assert again["changed"] is False
+    assert again["report"]["unchanged"] == 3
+    assert again["report"]["index"]["embedded"] == 0
+
+
+def test_what_left_the_catalogue_leaves_the_registry(toolcrib: Toolcrib, catalogue: Path) -> None:
+    toolcrib("import", catalogue)
+    catalogue.write_text("".join(json.dumps(row) + "\n" for row in TOOLS[:2]))
+    assert "1 removed" in toolcrib("import", catalogue).out
+    assert toolcrib("show", "mail__inbox").code == 3
+
+
+def test_a_catalogues_tool_is_found_but_cannot_be_called(
+    toolcrib: Toolcrib, catalogue: Path
+) -> None:
+    toolcrib("import", catalogue)
+    called = toolcrib("call", "weather__forecast", "city=Lisbon")
+    assert called.code == 1
+    assert "Register the server itself" in called.err
+
+
+def test_a_batch_of_queries_is_a_trec_run(
+    toolcrib: Toolcrib, catalogue: Path, tmp_path: Path
+) -> None:
+    toolcrib("import", catalogue)
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text('{"id": "q1", "text": "send a letter"}\n{"id": "q 2", "text": "weather"}\n')
+    run = toolcrib("search", "--batch", queries, "-k", 2, "--format", "trec")
+    rows = [line.split() for line in run.out.splitlines()]
+    assert [row[0] for row in rows] == ["q1", "q1", "q_2", "q_2"]
+    assert all(len(row) == 6 and row[1] == "Q0" and row[5] == "toolcrib" for row in rows)
+    assert [row[3] for row in rows] == ["1", "2", "1", "2"]
+    assert rows[0][2] == "m/1"
+    assert rows[2][2] == "w/1"
+    scores = [float(row[4]) for row in rows]
+    assert scores[0] > scores[1]
+
+
+def test_a_live_server_is_added_called_turned_off_and_removed(toolcrib: Toolcrib) -> None:
+    added = toolcrib("add", "raw", "--json", "--", sys.executable, RAW, "good")
+    assert added.code == 0, added.err
+    assert added.json["changed"]
+    tool = toolcrib("list", "tools", "--json").json[0]["name"]
+    assert tool.startswith("raw__")
+    assert toolcrib("sync", "--json").json["changed"] is False
+    assert "raw is off." in toolcrib("disable", "raw").out
+    off = toolcrib("call", tool)
+    assert off.code == 1
+    assert "is disabled" in off.err
+    assert toolcrib("enable", "raw").code == 0
+    refused = toolcrib("remove", tool)
+    assert refused.code == 2
+    assert "toolcrib disable" in refused.err
+    assert toolcrib("remove", "raw").code == 0
+    assert toolcrib("show", "raw").code == 3
+
+
+def test_a_server_that_cannot_start_is_registered_with_its_error(toolcrib: Toolcrib) -> None:
+    added = toolcrib("add", "gone", "--", "/no/such/command")
+    assert added.code == 4
+    assert "was not found" in added.err
+    assert "toolcrib sync gone" in added.err
+    (server,) = toolcrib("list", "--json").json
+    assert server["health"]["status"] == "unreachable"
+    assert toolcrib("doctor").code == 1
+
+
+def test_a_secret_given_on_the_command_line_is_stored_apart(
+    toolcrib: Toolcrib, tmp_path: Path
+) -> None:
+    secret = "s3cr3t-value-of-a-token"
+    toolcrib("add", "x", "-e", f"TOKEN={secret}", "--no-sync", "--", sys.executable, RAW, "good")
+    shown = toolcrib("show", "x", "--json")
+    assert shown.json["transport"]["env"] == ["TOKEN"]
+    assert secret not in shown.out
+    holders = [
+        file.name
+        for file in (tmp_path / "data").rglob("*")
+        if file.is_file() and secret.encode() in file.read_bytes()
+    ]
+    assert holders == ["secrets.json"]
+    toolcrib("remove", "x")
+    assert secret not in (tmp_path / "data/secrets.json").read_text()
+
+
+def test_models_are_imported_and_selected_under_limits(toolcrib: Toolcrib, tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+    file.write_text(
+        json.dumps(
+            [
+                {
+                    "name": "acme/cheap",
+                    "description": "Summarises contracts.",
+                    "descriptor": {"contextTokens": 100_000},
+                    "offers": [{"provider": "acme", "priceInUsd": 0.1, "priceOutUsd": 0.2}],
+                },
+                {"name": "acme/unknown", "description": "Summarises contracts, price unknown."},
+            ]
+        )
+    )
+    assert "2 added" in toolcrib("import", file).out
+    chosen = toolcrib("select", "summarise a contract", "max_price_in_usd=1", "--json").json
+    assert [choice["name"] for choice in chosen["choices"]] == ["acme/cheap"]
+    assert chosen["excludedBy"] == {"price_in_usd": 1}
+    none = toolcrib("select", "summarise", "max_price_in_usd=0.01")
+    assert none.code == 1
+    assert "No model meets every limit." in none.out
+    wrong = toolcrib("select", "summarise", "max_prize=1")
+    assert wrong.code == 2
+    assert "max_price_in_usd" in wrong.err
+    assert toolcrib("remove", "acme/cheap").code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["search"], 2, "Give a query, or --batch"),
+        (["search", "x", "--server", "nobody"], 3, "No server is named 'nobody'"),
+        (["search", "x", "-k", "0"], 2, "k is 0"),
+        (["call", "nothing"], 3, "No tool is named"),
+        (["call", "nothing", "novalue"], 2, "write KEY=VALUE"),
+        (["call", "nothing", "--args", "["], 2, "--args is not JSON"),
+        (["add", "two words", "--", "x"], 2, "cannot name a server"),
+        (["add", "x"], 2, "one of the two"),
+        (["import", "/no/such/file"], 2, "cannot be read"),
+        (["sync", "nobody"], 3, "No server is named"),
+        (["connect", "cursor"], 2, "say --yes"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_exit_code(
+    toolcrib: Toolcrib, args: list[str], code: int, says: str
+) -> None:
+    ran = toolcrib(*args)
+    assert ran.code == code, ran.err
+    assert says in ran.err
+
+
+def test_a_wrong_setting_is_named(toolcrib: Toolcrib, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLCRIB_PORT", "many")
+    ran = toolcrib("list")
+    assert ran.code == 2
+    assert "TOOLCRIB_PORT" in ran.err
+
+
+def test_serving_beyond_this_machine_needs_a_key(toolcrib: Toolcrib) -> None:
+    ran = toolcrib("serve", "--host", "0.0.0.0")
+    assert ran.code == 2
+    assert "TOOLCRIB_ADMIN_KEYS" in ran.err
+
+
+def test_an_assistant_is_connected_and_disconnected(toolcrib: Toolcrib, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / ".cursor").mkdir(parents=True)
+    file = home / ".cursor/mcp.json"
+    before = '{"mcpServers": {"other": {"command": "x"}}}'
+    file.write_text(before)
+    shown = toolcrib("connect", "cursor", "--dry-run")
+    assert shown.code == 0
+    assert "+" in shown.out
+    assert file.read_text() == before
+    assert toolcrib("connect", "cursor", "--yes").code == 0
+    entry = json.loads(file.read_text())["mcpServers"]
+    assert entry["other"] == {"command": "x"}
+    assert entry["toolcrib"]["args"] == ["stdio"]
+    assert toolcrib("connect", "cursor", "--undo", "--yes").code == 0
+    assert file.read_text() == before

@@ -1,0 +1,187 @@
+"""Secrets: in one private file, by reference everywhere else, masked in every text."""
+
+import base64
+import json
+import multiprocessing
+import stat
+import threading
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolcrib_registry.errors import InvalidConfig
+from toolcrib_registry.types import (
+    CatalogTransport,
+    HttpTransport,
+    Server,
+    ServerName,
+    StdioTransport,
+)
+from toolcrib_server.upstream.references import resolve
+from toolcrib_server.upstream.secrets import MASK, Redactor, SecretStore, seal
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "secrets.json"
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_store_without_a_file_is_empty(path):
+    store = SecretStore(path)
+    assert store.find("a") is None
+    assert store.list_keys() == ()
+    assert not path.exists()
+
+
+def test_secrets_survive_and_only_their_owner_may_read_them(path):
+    SecretStore(path).put({"b": "2", "a": "1"})
+    store = SecretStore(path)
+    assert store.list_keys() == ("a", "b")
+    assert store.find("a") == "1"
+    assert mode_of(path) == 0o600
+
+
+def test_a_file_that_others_may_read_is_closed_to_them(path):
+    store = SecretStore(path)
+    store.put({"a": "1"})
+    path.chmod(0o644)
+    assert SecretStore(path).find("a") == "1"
+    assert mode_of(path) == 0o600
+
+
+def test_removing_a_server_drops_its_secrets_alone(path):
+    store = SecretStore(path)
+    store.put({"git/env/A": "1", "git/headers/B": "2", "github/env/A": "3"})
+    assert store.remove_server(ServerName("git")) == 2
+    assert store.list_keys() == ("github/env/A",)
+
+
+def test_another_stores_writes_are_seen(path):
+    one, other = SecretStore(path), SecretStore(path)
+    one.put({"a": "1"})
+    assert other.find("a") == "1"
+    one.put({"a": "a longer one"})
+    assert other.find("a") == "a longer one"
+
+
+def put_many(path, name):
+    store = SecretStore(path)
+    for number in range(20):
+        store.put({f"{name}/{number}": "x"})
+
+
+def test_writers_at_once_lose_nothing(path):
+    threads = [threading.Thread(target=put_many, args=(path, f"t{n}")) for n in range(3)]
+    spawn = multiprocessing.get_context("spawn")
+    writers = [*threads, spawn.Process(target=put_many, args=(path, "process"))]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(30)
+    assert len(SecretStore(path).list_keys()) == 80
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": '])
+def test_a_damaged_file_is_refused_and_kept(path, content):
+    path.parent.mkdir()
+    path.write_text(content)
+    path.chmod(0o600)
+    store = SecretStore(path)
+    with pytest.raises(InvalidConfig) as caught:
+        store.put({"a": "1"})
+    assert caught.value.file == str(path)
+    assert path.read_text() == content
+
+
+def test_sealing_moves_literals_and_leaves_references(path):
+    store = SecretStore(path)
+    server = Server(
+        name=ServerName("gh"),
+        transport=StdioTransport("x", (), {"TOKEN": "abc123", "HOME": "${HOME}", "NONE": ""}),
+    )
+    sealed = seal(server, store)
+    assert isinstance(sealed.transport, StdioTransport)
+    assert sealed.transport.env == {
+        "TOKEN": "${secret:gh/env/TOKEN}",
+        "HOME": "${HOME}",
+        "NONE": "",
+    }
+    assert store.list_keys() == ("gh/env/TOKEN",)
+    assert seal(sealed, store) == sealed
+
+
+def test_headers_are_sealed_too_and_a_catalogue_has_none(path):
+    store = SecretStore(path)
+    web = Server(name=ServerName("web"), transport=HttpTransport("http://h", {"X-Key": "k"}))
+    sealed = seal(web, store)
+    assert isinstance(sealed.transport, HttpTransport)
+    assert sealed.transport.headers == {"X-Key": "${secret:web/headers/X-Key}"}
+    papers = Server(name=ServerName("papers"), transport=CatalogTransport("f"))
+    assert seal(papers, store) == papers
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
+
+
+@given(value=VALUES)
+def test_a_sealed_value_reaches_the_server_unchanged(tmp_path_factory, value):
+    store = SecretStore(tmp_path_factory.mktemp("s") / "secrets.json")
+    server = Server(name=ServerName("x"), transport=StdioTransport("c", (), {"A": value}))
+    if "${" in value:
+        return
+    transport = resolve(seal(server, store), env={}, secrets=store).transport
+    assert isinstance(transport, StdioTransport)
+    assert transport.env == {"A": value}
+
+
+# --- masking -----------------------------------------------------------------------------------
+
+SECRET = "p@ss/w+rd é"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"at {SECRET}!",
+        f"url?token={quote(SECRET, safe='')}",
+        f"json {json.dumps(SECRET)}",
+        f"Basic {base64.b64encode(SECRET.encode()).decode()}",
+    ],
+)
+def test_a_secret_is_masked_in_each_of_its_forms(text):
+    masked = Redactor([SECRET])(text)
+    assert MASK in masked
+    assert SECRET not in masked
+    assert "p%40ss" not in masked
+
+
+def test_a_token_is_masked_without_its_scheme():
+    assert Redactor(["Bearer abcdef123"])("token abcdef123 refused") == f"token {MASK} refused"
+
+
+def test_the_password_inside_basic_credentials_is_masked():
+    header = "Basic " + base64.b64encode(b"me:hunter2000").decode()
+    assert Redactor([header])("wrong password hunter2000") == f"wrong password {MASK}"
+
+
+def test_short_values_are_left_alone():
+    assert Redactor(["true", "", "80"])("true on port 80") == "true on port 80"
+
+
+def test_the_longer_of_two_secrets_is_masked_whole():
+    assert Redactor(["abcdef", "abcdefghij"])("abcdefghij") == MASK
+
+
+@given(
+    secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=6),
+    before=st.text(),
+    after=st.text(),
+)
+def test_no_text_shows_a_secret(secret, before, after):
+    assert secret not in Redactor([secret])(before + secret + after) or secret in MASK * 9
