@@ -55,6 +55,9 @@ else
 	@echo "Left out: a large catalogue and search quality, which need data: make bench DATA=FOLDER"
 endif
 
+docs: install ## Write the pages that are derived from the code
+	@$(BIN)/python scripts/docs.py
+
 interop: install ## Run other people's MCP clients against Toolcrib; fetches them once
 	@$(BIN)/python tests/interop/interop.py
 
@@ -65,4 +68,4 @@ clean: ## Remove the environment and everything that was made
 	rm -rf .venv .cache dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo run test lint check fix bench interop pins clean
+.PHONY: help install demo run test lint check fix bench docs interop pins clean

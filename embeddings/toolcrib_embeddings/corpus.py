@@ -30,6 +30,8 @@ MAX_TEXT_CHARS: Final = 2_000
 """Of what is embedded; encoders read some 1,000 of them."""
 MAX_TERMS_CHARS: Final = 8_000
 """Of what is indexed by word."""
+_MAX_DESCRIPTION_CHARS: Final = 6_000
+"""Leaves room for the parameters."""
 _MAX_PARAMETERS: Final = 64
 _MAX_DEPTH: Final = 3
 _MAX_ENUM_VALUES: Final = 16
@@ -63,7 +65,7 @@ def render_document(entry: Entry) -> Document:
     """Render an entry. Never fails, whatever its owner listed; both texts are bounded."""
     server = entry.server if isinstance(entry, OwnedEntry) else None
     name = entry.local_name if isinstance(entry, OwnedEntry) else entry.name
-    said = _sentences((_string(entry.title), _string(entry.description)))
+    said = _sentences((_string(entry.title), _string(entry.description)[:_MAX_DESCRIPTION_CHARS]))
     about = (f"{_words_of(name)}: {said}", _words_of(server or ""), *_details(entry))
     text = _sentences(about)
     return Document(

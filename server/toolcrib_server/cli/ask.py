@@ -93,10 +93,18 @@ def _print_answer(answer: Answer) -> None:
         else "The registry is empty. Add a server with `toolcrib add`, or import a catalogue."
     )
     rows = [
-        (i, found.entry.name, f"{found.score:.3f}", _why(found), found.entry.description)
+        (
+            i,
+            found.entry.name,
+            found.entry.kind,
+            f"{found.score:.3f}",
+            _why(found),
+            found.entry.description,
+        )
         for i, found in enumerate(answer.found, start=1)
     ]
-    print_table(("#", "name", "score", "found by", "description"), rows, empty=empty)
+    columns = ("#", "name", "kind", "score", "found by", "description")
+    print_table(columns, rows, empty=empty)
 
 
 def _why(found: Found) -> str:

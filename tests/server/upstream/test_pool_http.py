@@ -549,6 +549,21 @@ async def test_an_interrupted_stream_of_a_session_is_resumed(serve, scripted):
     assert app.methods()[-1] == "DELETE"
 
 
+async def test_the_proxy_of_the_environment_is_used_for_other_hosts_alone(
+    serve, scripted, monkeypatch
+):
+    proxy, direct = scripted(), scripted()
+    monkeypatch.setenv("http_proxy", f"http://me:pass@127.0.0.1:{serve(proxy).port}")
+    monkeypatch.setenv("no_proxy", "")
+    far = Server(name=ServerName("far"), transport=HttpTransport("http://far.invalid/mcp"))
+    async with ConnectionPool() as pool:
+        assert (await pool.list_all(far)).tools
+        assert (await pool.list_all(serve(direct).http())).tools
+    assert {headers["host"] for headers in proxy.headers} == {"far.invalid"}
+    assert proxy.headers[0]["proxy-authorization"].startswith("Basic ")
+    assert "proxy-authorization" not in direct.headers[0]
+
+
 # --- secrets -----------------------------------------------------------------------------------
 
 

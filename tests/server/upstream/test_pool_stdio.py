@@ -372,6 +372,17 @@ async def test_closing_while_a_server_starts_leaves_no_process(raw):
     assert not any(child.is_running() for child in children)
 
 
+async def test_an_error_in_the_callers_code_leaves_the_pool_as_it_is():
+    with pytest.raises(ZeroDivisionError):
+        async with ConnectionPool():
+            raise ZeroDivisionError
+
+
+async def test_a_pool_that_is_not_open_says_so(raw):
+    with pytest.raises(UpstreamUnavailable, match="the pool is not open"):
+        await ConnectionPool().list_all(raw("plain"))
+
+
 async def test_an_idle_connection_is_closed_and_opened_again_when_needed(raw):
     server = raw("plain")
     async with ConnectionPool(idle_timeout_s=0.2) as pool:
