@@ -43,17 +43,8 @@ fix: install ## Put right what can be put right by machine
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: install ## Measure speed and memory; with DATA=FOLDER also a large catalogue and quality
-	@mkdir -p .cache/bench
-	@for name in store calls; do \
-		$(BIN)/python benchmarks/$$name.py --json .cache/bench/$$name.json; \
-	done
-ifdef DATA
-	@$(BIN)/python benchmarks/catalogue.py --data $(DATA) --json .cache/bench/catalogue.json
-	@$(BIN)/python benchmarks/search.py --data $(DATA) --quality --json .cache/bench/search.json
-else
-	@echo "Left out: a large catalogue and search quality, which need data: make bench DATA=FOLDER"
-endif
+bench: install ## Measure speed, memory and quality; DATA=FOLDER names the data sets
+	@$(if $(DATA),DATA=$(DATA)) $(BIN)/python benchmarks
 
 docs: install ## Write the pages that are derived from the code
 	@$(BIN)/python scripts/docs.py
