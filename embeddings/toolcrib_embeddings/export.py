@@ -1,6 +1,6 @@
 """Exports one sentence-transformers model to ONNX: ``python -m toolcrib_embeddings.export``.
 
-Run as a child process by `toolcrib_embeddings.encoder`, because it imports torch; the serving
+Run as a child process by `toolcrib_embeddings.exported`, because it imports torch; the serving
 process never does. Knows nothing of caches and locks.
 """
 
@@ -78,7 +78,7 @@ def _write_graph(model: Any, target: Path) -> tuple[str, ...]:
         output_names=["embedding"],
         dynamic_axes={**axes, "embedding": {0: "texts"}},
         opset_version=17,
-        dynamo=False,  # the other exporter needs onnxscript and takes minutes
+        dynamo=False,  # the newer exporter needs one more library, onnxscript
     )
     _move_weights_out(target)
     return inputs

@@ -24,7 +24,8 @@ def fuse(dense: FloatVector, lexical: FloatVector) -> FloatVector:
     in standard deviations. Keeps order: a candidate that is at least as good in both is at least
     as good in the sum.
     """
-    return DENSE_WEIGHT * _standardised(dense) + LEXICAL_WEIGHT * _standardised(lexical)
+    fused = DENSE_WEIGHT * _standardised(dense) + LEXICAL_WEIGHT * _standardised(lexical)
+    return fused.astype(np.float32)
 
 
 def _standardised(scores: FloatVector) -> FloatVector:

@@ -128,7 +128,12 @@ class FaissIndex:
         for row, number in enumerate(move.newcomers):
             document, vector = upserts[number]
             arrivals[row] = _check(vector.reshape(1, -1), self.dimension, [document.id])[0]
-        return FaissIndex(move.roster, np.concatenate((self.vectors, arrivals))[move.source])
+        vectors = np.empty((len(move.roster), self.dimension), dtype=np.float32)
+        if len(self):
+            np.take(self.vectors, move.source, axis=0, out=vectors, mode="clip")  # without a copy
+        arrived = move.source >= len(self)
+        vectors[arrived] = arrivals[move.source[arrived] - len(self)]
+        return FaissIndex(move.roster, vectors)
 
 
 def _check(vectors: FloatMatrix, dimension: int, names: Sequence[str]) -> FloatMatrix:

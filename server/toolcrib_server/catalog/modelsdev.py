@@ -42,7 +42,8 @@ def base_model(facts: Facts) -> Model:
 class _OfferRow:
     """An offer with what it says of its model."""
 
-    model: str
+    id: str
+    base: str | None
     title: str | None
     says: ModelDescriptor
     offer: Offer
@@ -59,21 +60,33 @@ def join_offers(models: Mapping[str, Model], rows: Iterable[Facts]) -> dict[str,
     groups: dict[str, list[_OfferRow]] = {}
     for facts in rows:
         row = _offer_row(facts)
-        groups.setdefault(row.model, []).append(row)
+        groups.setdefault(_model_name(row, models), []).append(row)
     return {
         name: _with_offers(models.get(name) or _from_offers(name, group), group)
         for name, group in groups.items()
     }
 
 
+def _model_name(row: _OfferRow, models: Mapping[str, Model]) -> str:
+    """Name the model an offer belongs to.
+
+    An offer that names no base is not tied to a model that happens to bear the same name: it
+    would inherit what nobody said of it.
+    """
+    if row.base is not None:
+        return row.base
+    return row.id if row.offer.remote_model in models else row.offer.remote_model
+
+
 def _offer_row(facts: Facts) -> _OfferRow:
-    remote = facts.required_text("model")
+    provider, remote = facts.required_text("provider"), facts.required_text("model")
     return _OfferRow(
-        model=facts.plain_text("base_model") or remote,
+        id=facts.plain_text("id") or f"{provider}/{remote}",
+        base=facts.plain_text("base_model"),
         title=facts.plain_text("name"),
         says=_descriptor(facts),
         offer=Offer(
-            provider=facts.required_text("provider"),
+            provider=provider,
             remote_model=remote,
             status=facts.text("status"),
             price_in_usd=facts.price("price_in_per_1m"),

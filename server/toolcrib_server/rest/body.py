@@ -14,8 +14,11 @@ BODY_TIMEOUT_S = 30.0
 class BodyLimit:
     """Answers a request that sends more than the limit with 413, and reads no further."""
 
-    def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
+    ) -> None:
         self._app = app
+        self._timeout_s = timeout_s
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,10 +29,10 @@ class BodyLimit:
             return await too_large(self._limit)(scope, receive, send)
         # Read before the application starts: afterwards a 413 could come too late to be sent.
         try:
-            with anyio.fail_after(BODY_TIMEOUT_S):
+            with anyio.fail_after(self._timeout_s):
                 messages = await self._received(receive)
         except TimeoutError:
-            return await too_slow(BODY_TIMEOUT_S)(scope, receive, send)
+            return await too_slow(self._timeout_s)(scope, receive, send)
         if messages is None:
             return await too_large(self._limit)(scope, receive, send)
         return await self._app(scope, _replay(messages, receive), send)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import anyio
@@ -102,9 +103,8 @@ def select_models(
         else:
             passed.append(candidate)
     passed.sort(key=lambda candidate: _rank(candidate, objective, constraints))
-    choices = tuple(_choices(passed, objective, constraints))
     selection = Selection(
-        choices=choices[:k],
+        choices=tuple(islice(_choices(passed, objective, constraints), k)),
         exclusions=tuple(exclusions),
         considered=len(candidates),
         passed=len(passed),

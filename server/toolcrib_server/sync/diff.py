@@ -6,13 +6,14 @@ change of annotations or of a schema's smallest part counts as much as a new des
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from toolcrib_registry.types import (
     EntryChanges,
     EntryId,
+    EntryKind,
     JsonObject,
     OwnedEntry,
     Prompt,
@@ -22,6 +23,7 @@ from toolcrib_registry.types import (
     Tool,
     hash_content,
     qualified_name,
+    split_id,
 )
 from toolcrib_server.upstream.listing import Listing
 
@@ -36,12 +38,18 @@ class Difference:
 
 
 def compare(
-    server: ServerName, entries: Iterable[OwnedEntry], known: Mapping[EntryId, str]
+    server: ServerName,
+    entries: Iterable[OwnedEntry],
+    known: Mapping[EntryId, str],
+    *,
+    unlisted: Collection[EntryKind] = (),
 ) -> Difference:
     """Compare the entries a server has now with the hashes the registry holds of it.
 
-    ``known`` maps each stored entry of this server to its content hash. Two listed objects that
-    come to the same public name collide: the first keeps it, the others are set aside.
+    ``known`` maps each stored entry of this server to its content hash. Entries of the
+    ``unlisted`` kinds are kept: the server failed to list these, which does not say they are gone.
+    Two listed objects that come to the same public name collide: the first keeps it, the others
+    are set aside.
     """
     upserts: list[OwnedEntry] = []
     collisions: list[Quarantined] = []
@@ -54,7 +62,8 @@ def compare(
         seen[entry.id] = entry
         if known.get(entry.id) != entry.content_hash:
             upserts.append(entry)
-    removals = tuple(sorted(known.keys() - seen.keys()))
+    gone = known.keys() - seen.keys()
+    removals = tuple(sorted(key for key in gone if split_id(key)[0] not in unlisted))
     return Difference(
         changes=EntryChanges(server=server, upserts=tuple(upserts), removals=removals),
         unchanged=len(seen) - len(upserts),

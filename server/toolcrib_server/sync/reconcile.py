@@ -34,12 +34,19 @@ from toolcrib_server.upstream.listing import Listing
 from .diff import Difference, compare, entries_of
 from .indexer import Indexer, Progress
 
+POLLER = "sync"
+"""The actor of syncs that happen by themselves."""
+
 
 class Lister(Protocol):
     """Lists everything a server has to offer."""
 
     async def list_all(self, server: Server) -> Listing:
         """List all of it, or raise an `UpstreamError`."""
+        ...
+
+    async def aclose_server(self, name: ServerName) -> None:
+        """Drop the link, and with it any pause before the next attempt."""
         ...
 
 
@@ -93,7 +100,7 @@ class Reconciler:
         self,
         names: Sequence[ServerName] | None = None,
         *,
-        actor: str = "sync",
+        actor: str = POLLER,
         on_report: Callable[[SyncReport], None] | None = None,
         on_progress: Progress | None = None,
     ) -> tuple[SyncReport, ...]:
@@ -149,6 +156,9 @@ class Reconciler:
     async def _reconcile(self, server: Server, actor: str) -> SyncReport:
         if isinstance(server.transport, CatalogTransport):
             return SyncReport(server=server.name, status=server.health.status)
+        if actor != POLLER and server.health.status is ServerStatus.UNREACHABLE:
+            # Somebody asked, having mended it perhaps: do not make them wait for a retry.
+            await self._lister.aclose_server(server.name)
         try:
             listing = await self._lister.list_all(server)
         except UpstreamError as error:
@@ -171,7 +181,8 @@ class Reconciler:
 
     def _write(self, server: Server, listing: Listing, actor: str) -> SyncReport:
         known = self._store.entry_hashes(server.name)
-        difference = compare(server.name, entries_of(server.name, listing), known)
+        entries = entries_of(server.name, listing)
+        difference = compare(server.name, entries, known, unlisted=listing.failed_kinds)
         health = self._health(listing, difference)
         changes = self._store.apply(difference.changes, actor=actor, health=health)
         return SyncReport(

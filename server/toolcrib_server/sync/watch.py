@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 import anyio
+from anyio.abc import TaskGroup
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import ServerName
@@ -39,7 +40,7 @@ class Watcher:
         """Sync everything now and at each interval, and noticed servers at once. Never returns."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._poll)
-            tasks.start_soon(self._follow_notices)
+            tasks.start_soon(self._follow_notices, tasks)
 
     async def _poll(self) -> None:
         while True:
@@ -49,13 +50,15 @@ class Watcher:
             spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # not a secret
             await anyio.sleep(self._interval_s * spread)
 
-    async def _follow_notices(self) -> None:
+    async def _follow_notices(self, tasks: TaskGroup) -> None:
         while True:
             await self._wake.wait()
             await anyio.sleep(_SETTLE_S)
             self._wake = anyio.Event()
             names, self._noticed = sorted(self._noticed), set()
-            await self._sync(names)
+            for name in names:
+                # Apart: one may be slow, and one may have been removed meanwhile.
+                tasks.start_soon(self._sync, [name])
 
     async def _sync(self, names: Sequence[ServerName] | None) -> None:
         try:

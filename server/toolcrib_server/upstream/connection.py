@@ -5,7 +5,6 @@ Callers send on the link from their own tasks: a call crosses no queue and start
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Mapping
@@ -193,7 +192,9 @@ def tell_of_list_changes(server: ServerName, told: Callable[[ServerName], None])
 
     def on_notification(method: str, params: Mapping[str, Any]) -> None:  # the list is read anew
         if method.endswith("/list_changed"):
-            with contextlib.suppress(Exception):
+            try:
                 told(server)
+            except Exception:
+                logger.exception("Nobody could be told that a list of %s changed", server)
 
     return on_notification

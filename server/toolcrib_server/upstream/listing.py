@@ -27,6 +27,8 @@ MAX_OBJECTS = 20_000
 MAX_OBJECT_BYTES = 1024 * 1024
 MAX_LISTING_BYTES = 128 * 1024 * 1024
 MAX_NAME_CHARS = 512
+WHOLE_LIST = "*"
+"""The name under which a list that failed as a whole is set aside."""
 
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 """Sends (method, params) and returns the raw result."""
@@ -52,6 +54,11 @@ class Listing:
     instructions: str | None = None
     ttl_ms: int | None = None
     """How long the server says the lists stay true; the shortest of them."""
+
+    @property
+    def failed_kinds(self) -> frozenset[EntryKind]:
+        """Kinds that the server offers but failed to list."""
+        return frozenset(aside.kind for aside in self.quarantined if aside.name == WHOLE_LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +197,7 @@ class _Sifting:
 
     def sift(self, shelf: _Shelf, pages: _Pages) -> tuple[JsonObject, ...]:
         if pages.failure is not None:
-            self.quarantined.append(Quarantined(shelf.kind, "*", pages.failure))
+            self.quarantined.append(Quarantined(shelf.kind, WHOLE_LIST, pages.failure))
         kept: dict[str, JsonObject] = {}
         for at, listed in enumerate(pages.objects):
             fault = self._find_fault(listed, shelf)

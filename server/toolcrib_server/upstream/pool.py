@@ -6,14 +6,9 @@ that hangs or is dead delays nobody else.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import random
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -21,14 +16,12 @@ from typing import Any, Self
 import anyio
 import anyio.abc
 import anyio.to_thread
-from mcp.shared.inbound import mcp_param_headers, x_mcp_header_map
+from mcp.shared.inbound import mcp_param_headers
 from mcp_types import HEADER_MISMATCH
 
 from toolcrib_registry.errors import (
     InvalidConfig,
     NotCallable,
-    ResultTooLarge,
-    UpstreamError,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
@@ -43,7 +36,7 @@ from toolcrib_registry.types import (
 
 from .connection import Connection, open_link, tell_of_list_changes
 from .endpoint import check_url
-from .failures import BadAnswer, LinkFailure, LinkLost, Oversized, RpcFailure, Unanswered
+from .failures import LinkFailure, LinkLost, Unanswered
 from .link import LinkLimits
 from .listing import Listing, read_listing
 from .place import Place
@@ -51,134 +44,14 @@ from .references import LiveTransport, Resolved, Secrets, resolve
 from .rpc import OnProgress
 from .schemas import SchemaCheck
 from .secrets import Redactor
+from .slot import Attempt, ConnectionState, Slot, describe_slot
+from .translation import translate
 
 logger = logging.getLogger(__name__)
 
-_BACKOFF_S = (1.0, 60.0)
-_JITTER = 0.25
 _SLACK_S = 5.0
 _CLOSE_S = 15.0
 _LONGEST_REAP_PAUSE_S = 15.0
-
-HeaderMap = Mapping[tuple[str, ...], str]
-
-
-class LinkStatus(StrEnum):
-    """How the connection to a server stands."""
-
-    OPENING = "opening"
-    OPEN = "open"
-    CLOSED = "closed"
-    """Not needed so far, idle for long, or lost; the next request opens it."""
-    WAITING = "waiting"
-    """The last attempt failed; requests fail at once until the next one is due."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionState:
-    """What can be seen of the connection to a server. Texts are redacted."""
-
-    server: ServerName
-    status: LinkStatus
-    protocol_version: str | None = None
-    pids: tuple[int, ...] = ()
-    opened: int = 0
-    """How often it has been opened; each time after the first is a restart."""
-    in_flight: int = 0
-    last_error: str | None = None
-    retry_after_s: float | None = None
-    noise: int = 0
-    """Lines that were no JSON, and answers to no request."""
-    stderr_tail: tuple[str, ...] = ()
-
-
-class _Attempt:
-    """One opening, awaited by all who need the connection."""
-
-    def __init__(self) -> None:
-        self.done = anyio.Event()
-        self.connection: Connection | None = None
-        self.error: UpstreamError | None = None
-
-    def succeed(self, connection: Connection) -> None:
-        self.connection = connection
-        self.done.set()
-
-    def fail(self, error: UpstreamError) -> None:
-        if not self.done.is_set():
-            self.error = error
-            self.done.set()
-
-
-class _Slot:
-    """The place of one server in the pool, across its connections."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.connection: Connection | None = None
-        self.attempt: _Attempt | None = None
-        self.owners: dict[anyio.CancelScope, anyio.Event] = {}
-        self.handshake_first = False
-        self.header_maps: dict[str, HeaderMap] = {}
-        self.redact = Redactor(())
-        self.opened = 0
-        self.failures = 0
-        self.retry_at = 0.0
-        self.last_error: str | None = None
-        self.last_tail: tuple[str, ...] = ()
-
-    def take(self, connection: Connection) -> None:
-        """Put a freshly opened connection to use."""
-        self.handshake_first = not connection.greeting.is_modern
-        self.connection, self.attempt, self.last_error = connection, None, None
-        self.opened += 1
-
-    def drop(self, connection: Connection) -> None:
-        """Stop using a connection that is being closed."""
-        if self.connection is connection:
-            self.connection = None
-
-    def find_live(self) -> Connection | None:
-        connection = self.connection
-        if connection is not None and connection.is_lost:
-            self.note_loss(connection, None)
-            return None
-        return connection
-
-    def note_loss(self, connection: Connection, reason: str | None) -> None:
-        """Count a lost connection, once. The first after a success is repaired at once."""
-        if self.connection is connection:
-            self.connection = None
-            self.last_tail = connection.describe().stderr_tail
-            self.failures += 1
-            if self.failures > 1:
-                self.retry_at = time.monotonic() + _backoff_s(self.failures - 1)
-        if reason is not None:
-            self.last_error = self.redact(reason)
-
-    def note_failure(self, error: UpstreamError, *, retry_after_s: float | None) -> None:
-        """Count an opening that failed."""
-        self.failures += 1
-        self.last_error = error.detail
-        pause_s = max(_backoff_s(self.failures), min(retry_after_s or 0.0, _BACKOFF_S[1]))
-        self.retry_at = time.monotonic() + pause_s
-
-    def note_listing(self, listing: Listing) -> None:
-        """Remember which arguments its tools want mirrored in headers."""
-        self.failures = 0
-        maps = {tool["name"]: x_mcp_header_map(tool["inputSchema"]) for tool in listing.tools}
-        self.header_maps = {name: each for name, each in maps.items() if each}
-
-    @property
-    def waits_s(self) -> float:
-        """How long until the next attempt is due."""
-        return max(0.0, self.retry_at - time.monotonic())
-
-
-def _backoff_s(failures: int) -> float:
-    first, longest = _BACKOFF_S
-    spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # not a secret
-    return min(longest, first * 2 ** min(failures - 1, 10)) * spread
 
 
 class ConnectionPool:
@@ -206,7 +79,7 @@ class ConnectionPool:
         self._limits = LinkLimits(max_message_bytes=max_message_bytes, close_grace_s=close_grace_s)
         self._told = on_list_changed or _tell_nobody
         self._schemas = SchemaCheck()
-        self._slots: dict[ServerName, _Slot] = {}
+        self._slots: dict[ServerName, Slot] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -326,7 +199,7 @@ class ConnectionPool:
                 raise UpstreamTimeout(server.name, "its lists", self._list_timeout_s) from None
             except LinkFailure as failure:
                 if is_last or not _may_repeat(failure, safe=True):
-                    raise _translate(server.name, failure, slot.redact) from failure
+                    raise translate(server.name, failure, slot.redact) from failure
             else:
                 slot.note_listing(listing)
                 return listing
@@ -356,7 +229,7 @@ class ConnectionPool:
                 )
             except LinkFailure as failure:
                 if is_last or not _may_repeat(failure, safe=safe):
-                    raise _translate(server.name, failure, slot.redact) from failure
+                    raise translate(server.name, failure, slot.redact) from failure
             else:
                 slot.failures = 0
                 return result
@@ -369,13 +242,13 @@ class ConnectionPool:
         slot = self._slots.pop(name, None)
         if slot is not None:
             with anyio.move_on_after(_CLOSE_S):
-                await _retire(slot)
+                await slot.retire()
 
     def states(self) -> tuple[ConnectionState, ...]:
         """Say how each connection stands, by server name."""
-        return tuple(_state(slot) for _, slot in sorted(self._slots.items()))
+        return tuple(describe_slot(slot) for _, slot in sorted(self._slots.items()))
 
-    async def _connection(self, server: Server) -> tuple[_Slot, Connection]:
+    async def _connection(self, server: Server) -> tuple[Slot, Connection]:
         """Find the live connection, or open one."""
         slot = self._slots.get(server.name)
         if slot is not None and (
@@ -388,7 +261,7 @@ class ConnectionPool:
             slot = self._place(server, slot)
         return slot, await self._open(slot, server)
 
-    def _place(self, server: Server, old: _Slot | None) -> _Slot:
+    def _place(self, server: Server, old: Slot | None) -> Slot:
         if isinstance(server.transport, CatalogTransport):
             source = server.transport.source
             raise NotCallable(
@@ -396,12 +269,11 @@ class ConnectionPool:
                 "call its tools."
             )
         if old is not None:
-            for scope in old.owners:
-                scope.cancel()
-        slot = self._slots[server.name] = _Slot(server)
+            old.cancel_owners()
+        slot = self._slots[server.name] = Slot(server)
         return slot
 
-    async def _open(self, slot: _Slot, server: Server) -> Connection:
+    async def _open(self, slot: Slot, server: Server) -> Connection:
         attempt = slot.attempt
         if attempt is None:
             wait_s = slot.waits_s
@@ -412,7 +284,7 @@ class ConnectionPool:
             if self._tasks is None:
                 raise UpstreamUnavailable(server.name, "the pool is not open")
             slot.server = server
-            attempt = slot.attempt = _Attempt()
+            attempt = slot.attempt = Attempt()
             self._tasks.start_soon(self._own, slot, attempt)
         # The attempt has its own deadline; this one is for the case that it breaks.
         with anyio.move_on_after(server.start_timeout_s + _SLACK_S):
@@ -421,7 +293,7 @@ class ConnectionPool:
             raise attempt.error or UpstreamTimeout(server.name, "start", server.start_timeout_s)
         return attempt.connection
 
-    async def _own(self, slot: _Slot, attempt: _Attempt) -> None:
+    async def _own(self, slot: Slot, attempt: Attempt) -> None:
         """Open one connection, keep it, close it: all in this task."""
         with anyio.CancelScope() as scope:
             closed = slot.owners[scope] = anyio.Event()
@@ -439,7 +311,7 @@ class ConnectionPool:
                 del slot.owners[scope]
                 closed.set()
 
-    async def _open_and_hold(self, slot: _Slot, attempt: _Attempt) -> None:
+    async def _open_and_hold(self, slot: Slot, attempt: Attempt) -> None:
         try:
             resolved = await anyio.to_thread.run_sync(self._resolve, slot.server)
         except InvalidConfig as error:
@@ -457,7 +329,7 @@ class ConnectionPool:
             self._fail(slot, attempt, died_of)
 
     async def _hold(
-        self, slot: _Slot, attempt: _Attempt, transport: LiveTransport
+        self, slot: Slot, attempt: Attempt, transport: LiveTransport
     ) -> LinkLost | None:
         """Keep one connection; return what it died of when its process ended at the greeting."""
         server = slot.server
@@ -491,10 +363,10 @@ class ConnectionPool:
             check_url(url, Place(f"server {server.name!r}", "url"))
         return resolved
 
-    def _fail(self, slot: _Slot, attempt: _Attempt, failure: LinkFailure | TimeoutError) -> None:
+    def _fail(self, slot: Slot, attempt: Attempt, failure: LinkFailure | TimeoutError) -> None:
         server = slot.server
         if isinstance(failure, LinkFailure):
-            error = _translate(server.name, failure, slot.redact)
+            error = translate(server.name, failure, slot.redact)
             retry_after_s = getattr(failure, "retry_after_s", None)
         else:
             error = UpstreamTimeout(server.name, "start", server.start_timeout_s)
@@ -515,8 +387,7 @@ class ConnectionPool:
                     continue
                 if now - connection.last_used > self._idle_timeout_s:
                     slot.drop(connection)
-                    for scope in slot.owners:
-                        scope.cancel()
+                    slot.cancel_owners()
 
 
 class _NoSecrets:
@@ -528,75 +399,14 @@ def _tell_nobody(name: ServerName) -> None:
     """Do nothing: nobody asked to be told."""
 
 
-async def _retire(slot: _Slot) -> None:
-    owners = dict(slot.owners)
-    for scope in owners:
-        scope.cancel()
-    for closed in owners.values():
-        await closed.wait()
-
-
 def _may_repeat(failure: LinkFailure, *, safe: bool) -> bool:
     if isinstance(failure, LinkLost):
         return safe or not failure.delivered
     return isinstance(failure, Unanswered) and safe
 
 
-def _param_headers(slot: _Slot, method: str, params: Mapping[str, Any]) -> Mapping[str, str] | None:
+def _param_headers(slot: Slot, method: str, params: Mapping[str, Any]) -> Mapping[str, str] | None:
     if not slot.header_maps or method != "tools/call":
         return None
     found = slot.header_maps.get(params["name"])
     return mcp_param_headers(found, params.get("arguments") or {}) if found else None
-
-
-def _translate(server: str, failure: LinkFailure, redact: Redactor) -> UpstreamError:
-    """Turn what a link raised into what callers know."""
-    reason = redact(failure.reason)
-    match failure:
-        case RpcFailure(code=code, data=data):
-            return UpstreamProtocolError(
-                server, reason, rpc_code=code, rpc_data=_redact_data(data, redact)
-            )
-        case Oversized(size=size, limit=limit):
-            return ResultTooLarge(server, size=size, limit=limit)
-        case BadAnswer():
-            return UpstreamProtocolError(server, f"it {reason}")
-        case Unanswered(retry_after_s=retry_after_s):
-            return UpstreamUnavailable(server, f"it {reason}", retry_after_s=retry_after_s)
-        case _:
-            return UpstreamUnavailable(server, reason)
-
-
-def _redact_data(data: Any, redact: Redactor) -> Any:
-    return None if data is None else json.loads(redact(json.dumps(data)))
-
-
-def _state(slot: _Slot) -> ConnectionState:
-    connection = slot.connection
-    base = ConnectionState(
-        server=slot.server.name,
-        status=_status(slot),
-        opened=slot.opened,
-        last_error=slot.last_error,
-        retry_after_s=slot.waits_s or None,
-        stderr_tail=tuple(slot.redact(line) for line in slot.last_tail),
-    )
-    if connection is None:
-        return base
-    seen = connection.describe()
-    return replace(
-        base,
-        protocol_version=connection.greeting.protocol_version,
-        pids=seen.pids,
-        in_flight=connection.in_flight,
-        noise=seen.noise,
-        stderr_tail=tuple(slot.redact(line) for line in seen.stderr_tail),
-    )
-
-
-def _status(slot: _Slot) -> LinkStatus:
-    if slot.connection is not None and not slot.connection.is_lost:
-        return LinkStatus.OPEN
-    if slot.attempt is not None:
-        return LinkStatus.OPENING
-    return LinkStatus.WAITING if slot.waits_s > 0 else LinkStatus.CLOSED

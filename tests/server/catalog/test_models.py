@@ -131,6 +131,14 @@ def test_offers_join_their_base_and_keep_their_own_word_where_it_differs():
     assert first.context_tokens == Known(1_000_000, "api", DAY)
 
 
+def test_an_offer_that_names_no_base_inherits_nothing_from_a_namesake():
+    namesake = {**OFFER, "model": BASE["id"], "id": f"302ai/{BASE['id']}", "tool_call": None}
+    catalog = read_models([namesake], base=[BASE], as_of=DAY)
+    assert [model.name for model in catalog.models] == [BASE["id"], f"302ai/{BASE['id']}"]
+    assert catalog.models[0].offers == ()
+    assert catalog.models[1].descriptor.tool_call is None
+
+
 def test_without_a_base_only_what_all_offers_agree_on_is_the_models():
     one = {**OFFER, "provider": "a", "structured_output": True}
     two = {**OFFER, "provider": "b", "structured_output": None, "tool_call": False}

@@ -57,6 +57,19 @@ async def test_plain_values_get_a_source_and_a_date_and_whole_facts_keep_theirs(
     assert offer["apiKey"] == "${ACME_API_KEY}"
 
 
+async def test_an_offers_own_word_wins_over_the_models_and_is_kept(api):
+    offers = [{"provider": "able"}, {"provider": "unable", "toolCall": False}]
+    await api.http.post("/api/v1/models", json={**MODEL, "offers": offers})
+    model = (await api.http.get(PATH)).json()
+    assert [offer["toolCall"] is None for offer in model["offers"]] == [True, False]
+    assert model["offers"][1]["toolCall"]["value"] is False
+    body = {"task": "x", "constraints": {"abilities": ["tool_call"]}}
+    answer = (await api.http.post("/api/v1/select", json=body)).json()
+    assert answer["choices"][0]["offer"]["provider"] == "able"
+    assert answer["choices"][0]["alternatives"] == []
+    assert answer["exclusions"][0]["provider"] == "unable"
+
+
 async def test_a_key_in_the_place_of_its_reference_is_refused_and_not_repeated(api):
     offer = {**MODEL["offers"][0], "apiKey": "sk-verysecret"}
     answer = await api.http.post("/api/v1/models", json={**MODEL, "offers": [offer]})

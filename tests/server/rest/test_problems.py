@@ -2,12 +2,13 @@
 
 import logging
 
+import anyio
 import httpx
 import pytest
 
 from toolcrib_registry import errors
 from toolcrib_registry.errors import ToolcribError
-from toolcrib_server.rest.body import MAX_BODY_BYTES
+from toolcrib_server.rest.body import MAX_BODY_BYTES, BodyLimit
 from toolcrib_server.rest.problems import LastResort, problem_of
 
 pytestmark = pytest.mark.anyio
@@ -123,6 +124,23 @@ async def test_deep_arguments_are_refused_and_ordinary_ones_are_not(api):
     answer = await api.http.post("/api/v1/call", json=deep)
     assert answer.status_code == 400
     assert "64 levels" in answer.json()["detail"]
+
+
+async def test_a_body_that_never_ends_is_given_up():
+    sent = []
+
+    async def receive():
+        await anyio.sleep_forever()
+
+    async def send(message):
+        sent.append(message)
+
+    async def unreached(scope, receive, send):
+        raise AssertionError("the body was not complete")
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    await BodyLimit(unreached, timeout_s=0.01)(scope, receive, send)
+    assert sent[0]["status"] == 408
 
 
 @pytest.mark.parametrize("is_declared", [True, False])

@@ -34,6 +34,9 @@ class ToldLister:
             raise UpstreamUnavailable(server.name, "told nothing")
         return self.listings[server.name]
 
+    async def aclose_server(self, name: ServerName) -> None:
+        self.asked.append(f"close {name}")
+
     def tell(self, name: str, *tools: dict[str, object]) -> None:
         self.listings[name] = listing(*tools)
 

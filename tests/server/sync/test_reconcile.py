@@ -1,12 +1,14 @@
 """Syncing: the registry says what the servers say, and the index with it."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from toolcrib_registry.errors import NotFound
-from toolcrib_registry.types import EntryKind, ServerName, ServerStatus
+from toolcrib_registry.types import EntryKind, Quarantined, ServerName, ServerStatus
 
-from .conftest import House, tool
+from .conftest import House, listing, tool
 
 pytestmark = pytest.mark.anyio
 
@@ -111,8 +113,6 @@ async def test_syncs_of_one_server_take_turns(house: House) -> None:
 
 async def test_a_disabled_server_is_not_asked(house: House) -> None:
     house.register("clock")
-    from dataclasses import replace
-
     off = replace(house.store.get_server(ServerName("clock")), enabled=False)
     house.store.update_server(off, actor="test")
     assert await house.reconciler.sync() == ()
@@ -134,3 +134,24 @@ async def test_what_was_set_aside_is_kept_with_its_reason(house: House) -> None:
     assert report.quarantined == 1
     (aside,) = house.store.get_server(ServerName("clock")).health.quarantined
     assert "is taken" in aside.reason
+
+
+async def test_a_list_that_failed_keeps_the_entries_of_its_kind(house: House) -> None:
+    house.register("clock")
+    prompts = ({"name": "morning"},)
+    house.lister.listings["clock"] = replace(listing(tool("now")), prompts=prompts)
+    await house.reconciler.sync()
+    failed = (Quarantined(EntryKind.PROMPT, "*", "prompts/list: internal error"),)
+    house.lister.listings["clock"] = replace(listing(), quarantined=failed)
+    (report,) = await house.reconciler.sync()
+    assert report.removed == ("tool:clock__now",)
+    assert house.store.find_entry(EntryKind.PROMPT, "clock__morning")
+
+
+async def test_a_sync_that_a_person_asks_for_does_not_wait_for_a_retry(house: House) -> None:
+    house.register("clock")
+    await house.reconciler.sync()
+    await house.reconciler.sync()
+    assert house.lister.asked == ["clock", "clock"]
+    await house.reconciler.sync(actor="cli")
+    assert house.lister.asked[2:] == ["close clock", "clock"]

@@ -2,7 +2,6 @@
 
 import itertools
 
-import anyio
 import pytest
 
 from toolcrib_server.upstream.era import Envelope, Negotiation
@@ -13,7 +12,7 @@ from toolcrib_server.upstream.failures import (
     Unanswered,
     Unauthorized,
 )
-from toolcrib_server.upstream.link import LinkState
+from toolcrib_server.upstream.testing import ScriptedLink
 
 pytestmark = pytest.mark.anyio
 
@@ -24,43 +23,6 @@ MODERN = {
     "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "m", "version": "1"}},
 }
 OLD = {"protocolVersion": "2025-03-26", "capabilities": {}, "serverInfo": {"name": "o"}}
-
-
-class ScriptedLink:
-    """A link that answers each request with the next of its answers; silence is None."""
-
-    is_lost = False
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.sent = []
-
-    async def request(self, call_id, method, params, *, headers, on_progress):
-        self.sent.append((method, params, headers))
-        answer = self.answers.pop(0)
-        if answer is None:
-            await anyio.sleep_forever()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def notify(self, method, *, headers):
-        self.sent.append((method, None, headers))
-
-    async def follow(self, *, headers):
-        pass
-
-    async def wait_ready(self):
-        pass
-
-    async def wait_lost(self):
-        return ""
-
-    def lose(self, reason):
-        pass
-
-    def describe(self):
-        return LinkState()
 
 
 async def greet(*answers, **options):
@@ -81,7 +43,7 @@ async def test_a_modern_server_is_asked_once():
     assert (greeting.name, greeting.version, greeting.instructions) == ("m", "1", "Be kind.?")
     ((method, params, headers),) = sent
     assert method == "server/discover"
-    meta = params["_meta"]
+    meta = (params or {})["_meta"]
     assert meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
     assert meta["io.modelcontextprotocol/clientInfo"]["name"] == "toolcrib"
     assert headers == {"mcp-protocol-version": "2026-07-28", "mcp-method": "server/discover"}
@@ -110,7 +72,7 @@ async def test_anything_but_a_modern_answer_means_the_handshake(answer):
         "initialize",
         "notifications/initialized",
     ]
-    assert sent[1][1]["protocolVersion"] == "2025-11-25"
+    assert (sent[1][1] or {})["protocolVersion"] == "2025-11-25"
     assert sent[2][2] == {"mcp-protocol-version": "2025-03-26"}
 
 

@@ -15,8 +15,9 @@ from toolcrib_registry.errors import (
     UpstreamUnavailable,
 )
 from toolcrib_registry.types import CatalogTransport, EntryKind, Server, ServerName, StdioTransport
-from toolcrib_server.upstream.pool import ConnectionPool, LinkStatus
+from toolcrib_server.upstream.pool import ConnectionPool
 from toolcrib_server.upstream.secrets import MASK, SecretStore, seal
+from toolcrib_server.upstream.slot import LinkStatus
 
 pytestmark = pytest.mark.anyio
 

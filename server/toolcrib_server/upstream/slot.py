@@ -1,0 +1,193 @@
+"""The place of one server in the pool, across its connections: what is live, and what failed.
+
+Opens nothing itself.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import anyio
+from mcp.shared.inbound import x_mcp_header_map
+
+from toolcrib_registry.errors import UpstreamError
+from toolcrib_registry.types import Server, ServerName
+
+from .connection import Connection
+from .listing import Listing
+from .secrets import Redactor
+
+_BACKOFF_S = (1.0, 60.0)
+_JITTER = 0.25
+
+HeaderMap = Mapping[tuple[str, ...], str]
+"""Where in a tool's arguments the value of which header stands."""
+
+
+class LinkStatus(StrEnum):
+    """How the connection to a server stands."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSED = "closed"
+    """Not needed so far, idle for long, or lost; the next request opens it."""
+    WAITING = "waiting"
+    """The last attempt failed; requests fail at once until the next one is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionState:
+    """What can be seen of the connection to a server. Texts are redacted."""
+
+    server: ServerName
+    status: LinkStatus
+    protocol_version: str | None = None
+    pids: tuple[int, ...] = ()
+    opened: int = 0
+    """How often it has been opened; each time after the first is a restart."""
+    in_flight: int = 0
+    last_error: str | None = None
+    retry_after_s: float | None = None
+    noise: int = 0
+    """Lines that were no JSON, and answers to no request."""
+    stderr_tail: tuple[str, ...] = ()
+
+
+class Attempt:
+    """One opening, awaited by all who need the connection."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.connection: Connection | None = None
+        self.error: UpstreamError | None = None
+
+    def succeed(self, connection: Connection) -> None:
+        """Give the connection to all who wait."""
+        self.connection = connection
+        self.done.set()
+
+    def fail(self, error: UpstreamError) -> None:
+        """Give the error to all who wait, unless they have been told."""
+        if not self.done.is_set():
+            self.error = error
+            self.done.set()
+
+
+class Slot:
+    """The place of one server in the pool, across its connections."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.connection: Connection | None = None
+        self.attempt: Attempt | None = None
+        self.owners: dict[anyio.CancelScope, anyio.Event] = {}
+        self.handshake_first = False
+        self.header_maps: dict[str, HeaderMap] = {}
+        self.redact = Redactor(())
+        self.opened = 0
+        self.failures = 0
+        self.retry_at = 0.0
+        self.last_error: str | None = None
+        self.last_tail: tuple[str, ...] = ()
+
+    def take(self, connection: Connection) -> None:
+        """Put a freshly opened connection to use."""
+        self.handshake_first = not connection.greeting.is_modern
+        self.connection, self.attempt, self.last_error = connection, None, None
+        self.opened += 1
+
+    def drop(self, connection: Connection) -> None:
+        """Stop using a connection that is being closed."""
+        if self.connection is connection:
+            self.connection = None
+
+    def find_live(self) -> Connection | None:
+        """Find the connection, if it can be used."""
+        connection = self.connection
+        if connection is not None and connection.is_lost:
+            self.note_loss(connection, None)
+            return None
+        return connection
+
+    def note_loss(self, connection: Connection, reason: str | None) -> None:
+        """Count a lost connection, once. The first after a success is repaired at once."""
+        if self.connection is connection:
+            self.connection = None
+            self.last_tail = connection.describe().stderr_tail
+            self.failures += 1
+            if self.failures > 1:
+                self.retry_at = time.monotonic() + _backoff_s(self.failures - 1)
+        if reason is not None:
+            self.last_error = self.redact(reason)
+
+    def note_failure(self, error: UpstreamError, *, retry_after_s: float | None) -> None:
+        """Count an opening that failed."""
+        self.failures += 1
+        self.last_error = error.detail
+        pause_s = max(_backoff_s(self.failures), min(retry_after_s or 0.0, _BACKOFF_S[1]))
+        self.retry_at = time.monotonic() + pause_s
+
+    def note_listing(self, listing: Listing) -> None:
+        """Remember which arguments its tools want mirrored in headers."""
+        self.failures = 0
+        maps = {tool["name"]: x_mcp_header_map(tool["inputSchema"]) for tool in listing.tools}
+        self.header_maps = {name: each for name, each in maps.items() if each}
+
+    def cancel_owners(self) -> None:
+        """Have every connection of this place closed by the task that owns it."""
+        for scope in self.owners:
+            scope.cancel()
+
+    async def retire(self) -> None:
+        """Close every connection of this place, and wait until they are."""
+        owners = dict(self.owners)
+        self.cancel_owners()
+        for closed in owners.values():
+            await closed.wait()
+
+    @property
+    def waits_s(self) -> float:
+        """How long until the next attempt is due."""
+        return max(0.0, self.retry_at - time.monotonic())
+
+
+def _backoff_s(failures: int) -> float:
+    first, longest = _BACKOFF_S
+    spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # not a secret
+    return min(longest, first * 2 ** min(failures - 1, 10)) * spread
+
+
+def describe_slot(slot: Slot) -> ConnectionState:
+    """Say how a server's connection stands, with every text redacted."""
+    connection = slot.connection
+    base = ConnectionState(
+        server=slot.server.name,
+        status=_status(slot),
+        opened=slot.opened,
+        last_error=slot.last_error,
+        retry_after_s=slot.waits_s or None,
+        stderr_tail=tuple(slot.redact(line) for line in slot.last_tail),
+    )
+    if connection is None:
+        return base
+    seen = connection.describe()
+    return replace(
+        base,
+        protocol_version=connection.greeting.protocol_version,
+        pids=seen.pids,
+        in_flight=connection.in_flight,
+        noise=seen.noise,
+        stderr_tail=tuple(slot.redact(line) for line in seen.stderr_tail),
+    )
+
+
+def _status(slot: Slot) -> LinkStatus:
+    if slot.connection is not None and not slot.connection.is_lost:
+        return LinkStatus.OPEN
+    if slot.attempt is not None:
+        return LinkStatus.OPENING
+    return LinkStatus.WAITING if slot.waits_s > 0 else LinkStatus.CLOSED
