@@ -131,6 +131,7 @@ async def test_a_body_that_never_ends_is_given_up():
 
     async def receive():
         await anyio.sleep_forever()
+        return {}
 
     async def send(message):
         sent.append(message)
