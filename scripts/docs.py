@@ -8,23 +8,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import click
-import typer.main
+from typer.testing import CliRunner
 
 from toolcrib_registry.errors import ToolcribError
-from toolcrib_server.cli import ask, servers, serving
 from toolcrib_server.cli.app import app
 from toolcrib_server.cli.running import EXIT_CODES
-from toolcrib_server.rest.openapi import describe_api
+from toolcrib_server.rest.app import build_api
 from toolcrib_server.rest.problems import status_of
+from toolcrib_server.rest.testing import open_deps
 from toolcrib_server.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Written by scripts/docs.py; edit the code instead. -->\n"
-VERBS = (ask, servers, serving)  # importing them registers the verbs
 
 
 def pages() -> Mapping[Path, str]:
@@ -33,7 +32,7 @@ def pages() -> Mapping[Path, str]:
         DOCS / "cli.md": "\n".join(cli_page()),
         DOCS / "settings.md": "\n".join(settings_page()),
         DOCS / "errors.md": "\n".join(errors_page()),
-        DOCS / "openapi.json": json.dumps(describe_api(), indent=1, sort_keys=True) + "\n",
+        DOCS / "openapi.json": openapi_page(),
     }
 
 
@@ -44,11 +43,12 @@ def cli_page() -> Iterator[str]:
     yield "| code | meaning |\n|---|---|"
     for code, meaning in EXIT_CODES.items():
         yield f"| {code} | {meaning} |"
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
-    for name, command in group.commands.items():
-        context = click.Context(command, info_name=f"toolcrib {name}", max_content_width=96)
-        yield f"\n## {name}\n\n```text\n{command.get_help(context)}\n```"
+    runner = CliRunner()
+    for registered in app.registered_commands:
+        name = registered.name or getattr(registered.callback, "__name__", "")
+        # The width is the page's, not that of whoever runs this.
+        shown = runner.invoke(app, [name, "--help"], prog_name="toolcrib", env={"COLUMNS": "96"})
+        yield f"\n## {name}\n\n```text\n{shown.output.strip()}\n```"
     yield ""
 
 
@@ -78,6 +78,12 @@ def errors_page() -> Iterator[str]:
     for kind in sorted(_tree(ToolcribError), key=lambda kind: kind.code):
         yield f"| `{kind.code}` | {status_of(kind)} | `{kind.__name__}` | {kind.title} |"
     yield ""
+
+
+def openapi_page() -> str:
+    """Render the contract of the REST face."""
+    with tempfile.TemporaryDirectory() as folder, open_deps(Path(folder)) as deps:
+        return json.dumps(build_api(deps).openapi(), indent=1, sort_keys=True) + "\n"
 
 
 def _tree(kind: type[ToolcribError]) -> Iterator[type[ToolcribError]]:

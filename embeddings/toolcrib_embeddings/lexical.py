@@ -125,6 +125,7 @@ class Bm25Index:
         self.vocabulary = vocabulary
         self.postings = postings
         self._engine = _open_engine(postings.scores(len(vocabulary)))
+        self._last: tuple[str, FloatVector] | None = None
 
     @classmethod
     def empty(cls) -> Bm25Index:
@@ -149,6 +150,13 @@ class Bm25Index:
         return self._all_scores(query)[rows]
 
     def _all_scores(self, query: str) -> FloatVector:
+        """Remember the last ones: `search` and `scores` are asked in turn for one query."""
+        last = self._last
+        if last is None or last[0] != query:
+            last = self._last = (query, self._compute_scores(query))
+        return last[1]
+
+    def _compute_scores(self, query: str) -> FloatVector:
         known = [self.vocabulary[w] for w in Stemmer().words(query) if w in self.vocabulary]
         if not known:
             return np.zeros(len(self), dtype=np.float32)

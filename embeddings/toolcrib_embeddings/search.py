@@ -242,17 +242,21 @@ def _rank(
     lexical: list[Scored],
 ) -> tuple[Hit, ...]:
     text, k, _ = question
-    found = {DENSE: _signals(dense), LEXICAL: _signals(lexical)}
-    ids = sorted(found[DENSE].keys() | found[LEXICAL].keys())
+    places = {DENSE: _places(dense), LEXICAL: _places(lexical)}
+    ids = sorted(places[DENSE].keys() | places[LEXICAL].keys())
     fused = fuse(state.dense.scores(vector, ids), state.lexical.scores(text, ids))
     order: list[int] = np.argsort(-fused, kind="stable")[:k].tolist()
-    return tuple(_hit(ids[place], float(fused[place]), found) for place in order)
+    return tuple(_hit(ids[place], float(fused[place]), places) for place in order)
 
 
-def _signals(scored: list[Scored]) -> dict[EntryId, Signal]:
-    return {id_: Signal(rank, score) for rank, (id_, score) in enumerate(scored, start=1)}
+_Places: TypeAlias = Mapping[EntryId, tuple[int, float]]
+"""Rank and score by id; a `Signal` is made for hits alone."""
 
 
-def _hit(id_: EntryId, score: float, found: Mapping[str, Mapping[EntryId, Signal]]) -> Hit:
-    signals = {name: ranks[id_] for name, ranks in found.items() if id_ in ranks}
+def _places(scored: list[Scored]) -> _Places:
+    return {id_: (rank, score) for rank, (id_, score) in enumerate(scored, start=1)}
+
+
+def _hit(id_: EntryId, score: float, places: Mapping[str, _Places]) -> Hit:
+    signals = {name: Signal(*ranks[id_]) for name, ranks in places.items() if id_ in ranks}
     return Hit(id_, score, signals)

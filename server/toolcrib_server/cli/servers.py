@@ -53,7 +53,7 @@ def add(
     name: Annotated[str, typer.Argument(help="A short name: letters, digits, - and _.")],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND [ARGS]...]", help="What starts the server."),
+        typer.Argument(metavar="-- COMMAND ARGS", help="What starts the server."),
     ] = None,
     url: Annotated[str | None, typer.Option(help="Where the server is, for a remote one.")] = None,
     sse: Annotated[bool, typer.Option("--sse", help="The URL speaks the old HTTP+SSE.")] = False,
@@ -69,8 +69,9 @@ def add(
 ) -> None:
     """Register an MCP server and list what it offers.
 
-    Examples: toolcrib add time -- uvx mcp-server-time
-              toolcrib add docs --url https://example.com/mcp -H 'Authorization=Bearer ${TOKEN}'
+    A command: toolcrib add time -- uvx mcp-server-time
+
+    A URL: toolcrib add docs --url https://example.com/mcp -H 'Authorization=Bearer ${TOKEN}'
     """
     server = _server(name, command or [], url, env or [], header or [], sse=sse, tags=tag or [])
 
@@ -128,7 +129,11 @@ def import_file(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import servers, tools or models from a file; what it is, is seen from its content."""
+    """Import servers, tools or models from a file.
+
+    What it is, is seen from its content: an mcpServers file of Claude, Cursor or VS Code, a
+    tools.jsonl, a catalogue of models in the shape of litellm, models.dev, OpenRouter or ours.
+    """
     imported = read_import(file, base=base)
     run(lambda runtime: _import(runtime, imported, as_json=as_json))
 
@@ -353,7 +358,10 @@ def enable(name: Annotated[str, typer.Argument(help="A server or an entry.")]) -
 
 
 def disable(name: Annotated[str, typer.Argument(help="A server or an entry.")]) -> None:
-    """Turn a server or an entry off: neither found nor callable, and not forgotten."""
+    """Turn a server or an entry off.
+
+    It is neither found nor callable then, and not forgotten.
+    """
     run(lambda runtime: _switch(runtime, name, on=False))
 
 
@@ -373,7 +381,7 @@ def sync(
     names: Annotated[list[str] | None, typer.Argument(help="Servers; all when none.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the registry say what the upstream servers say, and show what changed."""
+    """Bring the registry in step with its servers; show what changed."""
     wanted = [ServerName(name) for name in names] if names else None
 
     async def work(runtime: Runtime) -> tuple[SyncReport, ...]:

@@ -36,7 +36,11 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
 ) -> None:
-    """Serve MCP at /mcp and the REST API, and keep the registry in step with its servers."""
+    """Serve MCP at /mcp and the REST API.
+
+    Meanwhile the registry is kept in step with its servers: now, at an interval, and whenever one
+    says that its list changed.
+    """
     # The HTTP stack is imported here: no other verb needs it.
     from toolcrib_server.asgi import refuse_open_door  # noqa: PLC0415
     from toolcrib_server.asgi import serve as serve_http  # noqa: PLC0415
@@ -46,19 +50,19 @@ def serve(
 
     async def work(runtime: Runtime) -> None:
         where = f"http://{settings.host}:{settings.port}"
-        print_note(f"Toolcrib serves MCP at {where}/mcp and its API at {where}/docs. Ctrl-C ends.")
+        print_note(f"Toolcrib serves MCP at {where}/mcp and REST at {where}/api/v1. Ctrl-C ends.")
         await serve_http(runtime)
 
     run(work, host=host, port=port)
 
 
 def stdio() -> None:
-    """Serve MCP over standard input and output, as assistants start it."""
+    """Serve MCP over standard input and output."""
     run(serve_stdio)
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check everything that Toolcrib stands on, and say what to do about what is wrong."""
+    """Check everything, and say what to do about what is wrong."""
     from toolcrib_server.doctor import examine  # noqa: PLC0415
 
     checks = run(examine)
@@ -87,7 +91,10 @@ def connect(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the change.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write Toolcrib into an assistant's configuration; shows the change and asks first."""
+    """Write Toolcrib into an assistant's configuration.
+
+    Shows the change and asks first, and keeps a backup, from which --undo restores.
+    """
     plan = _plan(host, scope, url, name, undo=undo, remove=remove)
     written = _carry_out(plan, yes=yes, dry_run=dry_run, quiet=as_json)
     if as_json:

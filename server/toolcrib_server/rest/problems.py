@@ -83,11 +83,14 @@ class LastResort:
             await response(scope, receive, send)
 
 
+def status_of(kind: type[ToolcribError]) -> int:
+    """Return the HTTP status of a kind of error."""
+    return next(_STATUS[base] for base in kind.__mro__ if base in _STATUS)
+
+
 def problem_of(error: ToolcribError) -> ProblemOut:
     """Render an error of the tree."""
-    kinds = type(error).__mro__
-    status = next(_STATUS[kind] for kind in kinds if kind in _STATUS)
-    problem = _problem(status, error.code, error.title, error.detail)
+    problem = _problem(status_of(type(error)), error.code, error.title, error.detail)
     return problem.model_copy(update={"data": _data(error), "errors": _field_problems(error)})
 
 
