@@ -9,12 +9,13 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 
 from toolcrib_registry.errors import ToolcribError
-from toolcrib_registry.types import Server, ServerStatus
+from toolcrib_registry.types import Entry, Server, ServerStatus
 
 from .runtime import Runtime, read_version
 from .settings import Settings
@@ -81,7 +82,8 @@ async def _examine_index(runtime: Runtime) -> list[Check]:
     detail = f"{index.size} entries at revision {index.revision}"
     if report.rebuilt:
         detail += f", rebuilt just now: {report.rebuilt}"
-    live = await anyio.to_thread.run_sync(_count_live, runtime)
+    count = partial(_count, runtime.store.iter_entries(live=True))
+    live = await anyio.to_thread.run_sync(count)
     whole = index.size == live
     advice = "" if whole else f"The registry has {live} live entries; delete the index folder."
     return [
@@ -90,27 +92,13 @@ async def _examine_index(runtime: Runtime) -> list[Check]:
     ]
 
 
-def _count_live(runtime: Runtime) -> int:
-    count, cursor = 0, None
-    while True:
-        page = runtime.store.list_entries(live=True, cursor=cursor, limit=2_000)
-        count += len(page.items)
-        cursor = page.next_cursor
-        if cursor is None:
-            return count
+def _count(entries: Iterator[Entry]) -> int:
+    return sum(1 for _ in entries)
 
 
 def _examine_servers(runtime: Runtime) -> Iterator[Check]:
-    cursor: str | None = None
-    while True:
-        page = runtime.store.list_servers(cursor=cursor)
-        for server in page.items:
-            # Thousands of imported catalogues would bury what matters.
-            if server.callable:
-                yield _examine_server(server)
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+    # Thousands of imported catalogues would bury what matters.
+    return (_examine_server(each) for each in runtime.store.iter_servers() if each.callable)
 
 
 def _examine_server(server: Server) -> Check:

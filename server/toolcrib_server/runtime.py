@@ -207,14 +207,8 @@ def _tell(listeners: set[Callable[[ServerName], None]], name: ServerName) -> Non
 
 
 def _summary(store: Store) -> tuple[Counts, tuple[str, ...]]:
-    names: list[str] = []
-    cursor: str | None = None
-    while True:
-        page = store.list_servers(cursor=cursor)
-        names += [server.name for server in page.items if server.enabled]
-        cursor = page.next_cursor
-        if cursor is None:
-            return store.counts(), tuple(names)
+    names = tuple(server.name for server in store.iter_servers() if server.enabled)
+    return store.counts(), names
 
 
 def _open_encoder(settings: Settings) -> Encoder:

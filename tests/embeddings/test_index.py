@@ -66,6 +66,33 @@ def test_search_equals_brute_force_after_any_changes(steps, query, k, servers):
     assert np.allclose(index.scores(vector, ids), [model[id_] @ vector for id_ in ids], atol=1e-6)
 
 
+def test_a_large_index_finds_what_brute_force_finds():
+    rng = np.random.default_rng(17)
+    vectors = rng.standard_normal((6_000, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    documents = [_document(f"tool{n:04}") for n in range(6_000)]
+    index = FaissIndex.empty(64).updated(list(zip(documents, vectors, strict=True)))
+    for query in vectors[:40] + 0.05 * rng.standard_normal((40, 64)).astype(np.float32):
+        scores = vectors @ query
+        best = np.argsort(-scores)[:50]
+        found = index.search(query, k=50)
+        assert [id_ for id_, _ in found] == [documents[row].id for row in best]
+        assert np.allclose([score for _, score in found], scores[best], atol=1e-6)
+        some = index.search(query, k=5, scope=Scope(servers=frozenset({ServerName("7")})))
+        expected = [row for row in np.argsort(-scores) if row % 10 == 7][:5]
+        assert [id_ for id_, _ in some] == [documents[row].id for row in expected]
+
+
+def test_equal_rows_have_equal_scores_and_are_cut_by_id():
+    vector = _vector(5)
+    documents = [_document(f"tool{n:04}") for n in range(5_000)]
+    index = FaissIndex.empty(DIMENSION).updated([(document, vector) for document in documents])
+    found = index.search(_vector(6), k=5_000)
+    assert [id_ for id_, _ in found] == [document.id for document in documents]
+    assert len({score for _, score in found}) == 1
+    assert index.search(_vector(6), k=10) == found[:10]
+
+
 def test_an_index_once_given_out_never_changes():
     before = FaissIndex.empty(DIMENSION).updated([(_document("a"), _vector(1))])
     after = before.updated([(_document("b"), _vector(2))], [_document("a").id])

@@ -5,11 +5,13 @@ Knows which noun does what; the work itself is in the modules beside it. No row 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 from sqlmodel import func, select
 
-from toolcrib_registry.errors import InvalidInput
+from toolcrib_registry.errors import InvalidInput, NotFound
 from toolcrib_registry.tables import EntryRow, ServerRow
 from toolcrib_registry.types import (
     CallRecord,
@@ -31,6 +33,9 @@ from . import calls, catalogue, embeddings, entries, log, reconcile, servers
 from .database import Database
 
 _MAX_LIMIT = 1_000_000
+_ITER_PAGE = 2_000
+
+T = TypeVar("T")
 
 
 class Store:
@@ -114,6 +119,10 @@ class Store:
         with self._database.reading() as session:
             return servers.list_page(session, cursor=cursor, limit=_checked(limit))
 
+    def iter_servers(self) -> Iterator[Server]:
+        """Give every server, by name, read a page at a time."""
+        return _all(self.list_servers)
+
     def set_health(self, name: ServerName, health: ServerHealth) -> None:
         """Replace what is known of a server's health. Takes no revision.
 
@@ -138,6 +147,18 @@ class Store:
         """Find an entry."""
         with self._database.reading() as session:
             return entries.find(session, kind, name)
+
+    def get_named(self, name: str) -> Entry:
+        """Get an entry by its name alone; a tool before any other kind.
+
+        Raises:
+            NotFound: no such entry; near names of tools are offered.
+        """
+        found = (self.find_entry(kind, name) for kind in EntryKind)
+        entry = next((entry for entry in found if entry), None)
+        if entry is None:
+            raise NotFound("entry", name, near=self.near_names(EntryKind.TOOL, name))
+        return entry
 
     def get_entries(self, ids: Sequence[EntryId], *, live: bool = False) -> dict[EntryId, Entry]:
         """Get any number of entries, in the order asked; absent ones are left out.
@@ -174,6 +195,10 @@ class Store:
                 cursor=cursor,
                 limit=_checked(limit),
             )
+
+    def iter_entries(self, *, kind: EntryKind | None = None, live: bool = False) -> Iterator[Entry]:
+        """Give every entry, by kind and name, read a page at a time."""
+        return _all(partial(self.list_entries, kind=kind, live=live, limit=_ITER_PAGE))
 
     def near_names(self, kind: EntryKind, name: str, *, limit: int = 5) -> tuple[str, ...]:
         """Pick the names nearest to one that may not exist, the nearest first."""
@@ -292,3 +317,13 @@ def _checked(limit: int) -> int:
     if not 1 <= limit <= _MAX_LIMIT:
         raise InvalidInput(f"A limit of {limit} is not possible: give 1 to {_MAX_LIMIT}.")
     return limit
+
+
+def _all(list_page: Callable[..., Page[T]]) -> Iterator[T]:
+    cursor: str | None = None
+    while True:
+        page = list_page(cursor=cursor)
+        yield from page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return

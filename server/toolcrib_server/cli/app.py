@@ -9,7 +9,7 @@ import typer
 
 from toolcrib_server.runtime import read_version
 
-from . import ask, servers, serving
+from . import ask, reading, servers, serving
 from .running import told
 
 app = typer.Typer(
@@ -24,13 +24,13 @@ app = typer.Typer(
 
 app.command()(servers.add)
 app.command("import")(servers.import_file)
-app.command("list")(servers.list_entries)
-app.command()(servers.show)
+app.command("list")(reading.list_entries)
+app.command()(reading.show)
 app.command()(servers.remove)
 app.command()(servers.enable)
 app.command()(servers.disable)
 app.command()(servers.sync)
-app.command()(servers.changes)
+app.command()(reading.changes)
 app.command()(ask.search)
 app.command()(ask.select)
 app.command()(ask.call)

@@ -1,30 +1,21 @@
-"""Looking after the registry: what is registered, what it offers, what changed."""
+"""Looking after the registry: what is in it, and whether it is in step with its servers."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from toolcrib_registry.errors import InvalidInput, NotFound
+from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import (
-    Change,
-    Entry,
-    EntryKind,
     OwnedEntry,
-    Revision,
     Server,
     ServerName,
-    StdioTransport,
 )
-from toolcrib_server.gateway.views import render_entry
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.sync.imports import Imported, read_import
 from toolcrib_server.sync.reconcile import SyncReport
@@ -32,21 +23,10 @@ from toolcrib_server.sync.registrar import ImportReport
 from toolcrib_server.upstream.config import server_from_command, server_from_url
 
 from .options import AsJson
-from .output import plain, print_json, print_line, print_note, print_table, progress
+from .output import print_json, print_line, print_note, print_table, progress
 from .running import EXIT_UPSTREAM, run
 
 ACTOR = "cli"
-_PAGE = 1_000
-
-
-class Listed(StrEnum):
-    """What can be listed."""
-
-    SERVERS = "servers"
-    TOOLS = "tools"
-    MODELS = "models"
-    PROMPTS = "prompts"
-    RESOURCES = "resources"
 
 
 def add(
@@ -186,145 +166,6 @@ def _show_import(source: str, report: ImportReport, *, as_json: bool) -> None:
     )
 
 
-def list_entries(
-    what: Annotated[Listed, typer.Argument(help="What to list.")] = Listed.SERVERS,
-    server: Annotated[str | None, typer.Option(help="Only what this server owns.")] = None,
-    text: Annotated[str | None, typer.Option(help="Only with this text in it.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """List what is registered."""
-    if what is Listed.SERVERS:
-        run(lambda runtime: _list_servers(runtime, limit, as_json=as_json))
-        return
-    kind = EntryKind(what.value.removesuffix("s"))
-    run(lambda runtime: _list_kind(runtime, kind, server, text, limit, as_json=as_json))
-
-
-async def _list_servers(runtime: Runtime, limit: int, *, as_json: bool) -> None:
-    page = runtime.store.list_servers(limit=limit)
-    if as_json:
-        print_json([_server_view(server) for server in page.items])
-        return
-    now = datetime.now(UTC)
-    rows = [
-        (
-            server.name,
-            server.health.status if server.enabled else "disabled",
-            _count_tools(runtime, server.name),
-            _age(server.health.synced_at, now),
-            _where(server),
-        )
-        for server in page.items
-    ]
-    columns = ("name", "status", "entries", "synced", "where")
-    print_table(
-        columns, rows, empty="No server is registered. Add one: toolcrib add NAME -- COMMAND"
-    )
-    _say_more(page.next_cursor, limit)
-
-
-def _count_tools(runtime: Runtime, name: ServerName) -> int:
-    return len(runtime.store.entry_hashes(name))
-
-
-def _age(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return "never"
-    seconds = int((now - moment).total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{max(seconds, 0)} s ago"
-
-
-def _where(server: Server) -> str:
-    match server.transport:
-        case StdioTransport(command=command, args=args):
-            return " ".join([Path(command).name, *args])
-        case transport:
-            return getattr(transport, "url", None) or getattr(transport, "source", "")
-
-
-async def _list_kind(
-    runtime: Runtime,
-    kind: EntryKind,
-    server: str | None,
-    text: str | None,
-    limit: int,
-    *,
-    as_json: bool,
-) -> None:
-    owner = runtime.store.get_server(ServerName(server)).name if server else None
-    page = runtime.store.list_entries(kind=kind, server=owner, text=text, limit=limit)
-    if as_json:
-        print_json([render_entry(entry) | {"enabled": entry.enabled} for entry in page.items])
-        return
-    rows = [(entry.name, entry.enabled, entry.description) for entry in page.items]
-    print_table(("name", "on", "description"), rows, empty=f"No {kind} is registered.")
-    _say_more(page.next_cursor, limit)
-
-
-def _say_more(next_cursor: str | None, limit: int) -> None:
-    if next_cursor:
-        print_note(f"These are the first {limit}; --limit shows more.")
-
-
-def _server_view(server: Server) -> dict[str, Any]:
-    transport = server.transport
-    view: dict[str, Any] = {"type": type(transport).__name__.removesuffix("Transport").lower()}
-    match transport:
-        case StdioTransport(command=command, args=args, env=env, cwd=cwd):
-            view |= {"command": command, "args": args, "env": sorted(env), "cwd": cwd}
-        case _:
-            view |= {"where": _where(server), "headers": sorted(getattr(transport, "headers", {}))}
-    return {
-        "name": server.name,
-        "enabled": server.enabled,
-        "tags": server.tags,
-        "origin": server.origin,
-        "transport": view,
-        "health": server.health,
-        "addedAt": server.added_at,
-    }
-
-
-def show(
-    name: Annotated[str, typer.Argument(help="A server, tool, model, prompt or resource.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show all that is known of one server or entry."""
-
-    async def work(runtime: Runtime) -> Mapping[str, Any]:
-        found = runtime.store.find_server(ServerName(name))
-        if found:
-            counts = {"entries": _count_tools(runtime, found.name)}
-            return _server_view(found) | counts
-        return render_entry(_find_entry(runtime, name))
-
-    view = run(work)
-    if as_json:
-        print_json(view)
-        return
-    for key, value in view.items():
-        print_line(f"{key}: {_shown(value)}")
-
-
-def _find_entry(runtime: Runtime, name: str) -> Entry:
-    for kind in EntryKind:
-        entry = runtime.store.find_entry(kind, name)
-        if entry:
-            return entry
-    near = runtime.store.near_names(EntryKind.TOOL, name)
-    raise NotFound("server or entry", name, near=near)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str | int | float) or value is None:
-        return "-" if value is None else str(value)
-    return json.dumps(plain(value), ensure_ascii=False, indent=2)
-
-
 def remove(
     name: Annotated[str, typer.Argument(help="A server, with all it owns, or a model.")],
     as_json: AsJson = False,
@@ -335,7 +176,7 @@ def remove(
         if runtime.store.find_server(ServerName(name)):
             await runtime.registrar.remove_server(ServerName(name), actor=ACTOR)
             return "server"
-        entry = _find_entry(runtime, name)
+        entry = runtime.store.get_named(name)
         if isinstance(entry, OwnedEntry):
             raise InvalidInput(
                 f"{name} belongs to the server {entry.server!r} and would come back with its next "
@@ -371,7 +212,7 @@ async def _switch(runtime: Runtime, name: str, *, on: bool) -> None:
     if server:
         await runtime.registrar.update_server(replace(server, enabled=on), actor=ACTOR)
     else:
-        entry = _find_entry(runtime, name)
+        entry = runtime.store.get_named(name)
         runtime.store.set_entry_enabled(entry.kind, name, enabled=on, actor=ACTOR)
         await runtime.indexer.catch_up()
     print_line(f"{name} is {state}.")
@@ -428,29 +269,3 @@ def _show_reports(reports: Sequence[SyncReport], *, as_json: bool) -> None:
             print_note(f"{report.server}: {report.error}")
     if reports and not any(report.changed or report.error for report in reports):
         print_line("Nothing changed.")
-
-
-def changes(
-    since: Annotated[int, typer.Option(min=0, help="Only after this revision.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="The last so many.")] = 20,
-    server: Annotated[str | None, typer.Option(help="Only of this server.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what changed in the registry: who, what, when."""
-
-    async def work(runtime: Runtime) -> list[Change]:
-        owner = ServerName(server) if server else None
-        found: list[Change] = []
-        start = Revision(since)
-        while page := runtime.store.list_changes(since=start, limit=_PAGE, server=owner):
-            found = [*found, *page][-limit:]
-            start = page[-1].revision
-        return found
-
-    found = run(work)
-    if as_json:
-        print_json(found)
-        return
-    rows = [(c.revision, c.at, c.actor, c.action, c.subject, ", ".join(c.fields)) for c in found]
-    columns = ("revision", "when", "who", "what", "subject", "fields")
-    print_table(columns, rows, empty="Nothing has changed yet.")

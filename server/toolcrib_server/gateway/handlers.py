@@ -118,18 +118,11 @@ class MetaTools:
         found: list[Entry] = []
         missing: list[NotFound] = []
         for name in dict.fromkeys(names):
-            entry = self._find(name)
-            if entry:
-                found.append(entry)
-            else:
-                near = self._store.near_names(EntryKind.TOOL, name)
-                missing.append(NotFound("tool", name, near=near))
+            try:
+                found.append(self._store.get_named(name))
+            except NotFound as error:
+                missing.append(error)
         return found, missing
-
-    def _find(self, name: str) -> Entry | None:
-        """Find by name among all kinds, tools first."""
-        lookups = (self._store.find_entry(kind, name) for kind in EntryKind)
-        return next((entry for entry in lookups if entry), None)
 
     async def _call_tool(self, ctx: Context, arguments: JsonObject) -> Result:
         return await self._invoker.call(

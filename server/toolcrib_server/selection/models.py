@@ -29,7 +29,6 @@ from .constraint import Constraints, Exclusion, limits_of, violations_of
 
 NO_LIMITS = Constraints()
 MAX_K = 1_000
-_PAGE = 1_000
 _THREADS = 2
 """Encoding uses the cores by itself; more selections at once only fight for them."""
 _TYPICAL_TOKENS_IN = 3
@@ -166,15 +165,8 @@ class ModelSelector:
         return self._kept
 
     def _read(self) -> Iterator[Model]:
-        cursor: str | None = None
-        while True:
-            page = self._store.list_entries(
-                kind=EntryKind.MODEL, live=True, cursor=cursor, limit=_PAGE
-            )
-            yield from (entry for entry in page.items if isinstance(entry, Model))
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        entries = self._store.iter_entries(kind=EntryKind.MODEL, live=True)
+        return (entry for entry in entries if isinstance(entry, Model))
 
 
 def _relevance(index: SearchIndex, task: str, count: int) -> Mapping[EntryId, float]:

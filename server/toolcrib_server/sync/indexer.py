@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOG_BATCH = 5_000
-_PAGE = 2_000
 _EMBED_BATCH = 512
 """Documents between two commits of their vectors: what a kill can cost."""
 
@@ -150,7 +149,7 @@ class Indexer:
             return self._apply(index, touched, on_progress, rebuilt=None)
         # Taken before reading the entries: what commits meanwhile is then seen again, not missed.
         head = self._store.head()
-        documents = list(self._all_live())
+        documents = list(_documents(self._store.iter_entries(live=True)))
         return self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
 
     def _open(self) -> tuple[SearchIndex, str | None]:
@@ -248,15 +247,6 @@ class Indexer:
             )
             vectors.update(fresh)
         return vectors, len(missing)
-
-    def _all_live(self) -> Iterator[Document]:
-        cursor: str | None = None
-        while True:
-            page = self._store.list_entries(live=True, cursor=cursor, limit=_PAGE)
-            yield from _documents(page.items)
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     def _save(self) -> None:
         if self._index is not None and self._index.revision != self._saved:

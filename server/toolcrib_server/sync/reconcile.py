@@ -131,14 +131,8 @@ class Reconciler:
     def _servers(self, names: Sequence[ServerName] | None) -> tuple[Server, ...]:
         if names is not None:
             return tuple(self._store.get_server(name) for name in dict.fromkeys(names))
-        found: list[Server] = []
-        cursor: str | None = None
-        while True:
-            page = self._store.list_servers(cursor=cursor)
-            found += [server for server in page.items if server.enabled and server.callable]
-            cursor = page.next_cursor
-            if cursor is None:
-                return tuple(found)
+        every = self._store.iter_servers()
+        return tuple(server for server in every if server.enabled and server.callable)
 
     async def _sync_one(self, server: Server, actor: str) -> SyncReport:
         started = time.monotonic()
