@@ -97,8 +97,11 @@ class FaissIndex:
             return []
         rows = self._candidates(query, min(2 * k + _SPARE, reachable), mask)
         scores = self._exact_scores(rows, query[0])
-        order: list[int] = np.argsort(-scores, kind="stable")[:k].tolist()
-        return [(self.roster.ids[rows[place]], float(scores[place])) for place in order]
+        order = np.argsort(-scores, kind="stable")[:k]
+        best: list[int] = rows[order].tolist()
+        return list(
+            zip(map(self.roster.ids.__getitem__, best), scores[order].tolist(), strict=True)
+        )
 
     def _candidates(
         self, query: FloatMatrix, count: int, mask: NDArray[np.bool_] | None

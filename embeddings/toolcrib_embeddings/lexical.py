@@ -142,7 +142,8 @@ class Bm25Index:
         if mask is not None:
             scores = np.where(mask, scores, 0)
         rows = _best(scores, k)
-        return [(self.roster.ids[row], float(scores[row])) for row in rows]
+        best: list[int] = rows.tolist()
+        return list(zip(map(self.roster.ids.__getitem__, best), scores[rows].tolist(), strict=True))
 
     def scores(self, query: str, ids: Sequence[EntryId]) -> FloatVector:
         """Return the score of each of ``ids``, all of which it holds, in their order."""
@@ -196,13 +197,13 @@ def _stable_order(words: IntVector) -> NDArray[np.intp]:
     return order
 
 
-def _best(scores: FloatVector, k: int) -> list[int]:
+def _best(scores: FloatVector, k: int) -> NDArray[np.intp]:
     found = np.flatnonzero(scores > 0)
     if len(found) > k:
         cut = np.partition(scores[found], len(found) - k)[len(found) - k]
         found = found[scores[found] >= cut]
     order = np.argsort(-scores[found], kind="stable")[: max(k, 0)]
-    return [int(row) for row in found[order]]
+    return found[order]
 
 
 def _open_engine(scores: dict[str, Any]) -> _Engine:

@@ -81,9 +81,7 @@ def _filters(runtime: Runtime, kind: EntryKind | None, server: str | None) -> di
 
 async def _open_index(runtime: Runtime, *, quiet: bool = False) -> None:
     with progress("Embedding", quiet=quiet) as bar:
-        report = await runtime.indexer.catch_up(on_progress=bar)
-    if report.rebuilt and report.indexed:
-        print_note(f"The search index was rebuilt: {report.rebuilt}.")
+        await runtime.indexer.catch_up(on_progress=bar)
 
 
 def _print_answer(answer: Answer) -> None:

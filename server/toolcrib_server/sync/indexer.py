@@ -150,7 +150,11 @@ class Indexer:
         # Taken before reading the entries: what commits meanwhile is then seen again, not missed.
         head = self._store.head()
         documents = list(_documents(self._store.iter_entries(live=True)))
-        return self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
+        report = self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
+        if documents:
+            message = "The search index of %d entries was rebuilt (%s), %d texts embedded"
+            logger.warning(message, report.indexed, rebuilt, report.embedded)
+        return report
 
     def _open(self) -> tuple[SearchIndex, str | None]:
         from toolcrib_embeddings import SearchIndex, SnapshotInvalid  # noqa: PLC0415  # slow
