@@ -6,6 +6,7 @@ neither entries nor indexes.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -195,6 +196,8 @@ def _shrinking_run() -> Any:
 
 
 def _onnxruntime() -> Any:
+    # Its wheels report to their maker unless told not to, before they are loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: PLC0415  # slow, and without types: only a process that encodes pays
 
     return onnxruntime

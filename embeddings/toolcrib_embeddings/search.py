@@ -244,7 +244,11 @@ def _rank(
     text, k, _ = question
     places = {DENSE: _places(dense), LEXICAL: _places(lexical)}
     ids = sorted(places[DENSE].keys() | places[LEXICAL].keys())
-    fused = fuse(state.dense.scores(vector, ids), state.lexical.scores(text, ids))
+    known = dict(dense)
+    missing = [id_ for id_ in ids if id_ not in known]
+    known.update(zip(missing, state.dense.scores(vector, missing).tolist(), strict=True))
+    meant = np.array([known[id_] for id_ in ids], dtype=np.float32)
+    fused = fuse(meant, state.lexical.scores(text, ids))
     order: list[int] = np.argsort(-fused, kind="stable")[:k].tolist()
     return tuple(_hit(ids[place], float(fused[place]), places) for place in order)
 

@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+_LONGEST_SHOWN = 100
+
 
 class ToolcribError(Exception):
     """Root of the tree. ``code`` is a stable slug, ``title`` is short and the same each time."""
@@ -99,7 +101,8 @@ class NotFound(ToolcribError):
 
     def __init__(self, what: str, name: str, *, near: Sequence[str] = ()) -> None:
         hint = f" Did you mean: {', '.join(near)}?" if near else ""
-        super().__init__(f"No {what} is named {name!r}.{hint}")
+        shown = name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
+        super().__init__(f"No {what} is named {shown!r}.{hint}")
         self.what = what
         self.name = name
         self.near = tuple(near)

@@ -808,6 +808,17 @@ class ProblemOut(WireOut):
     data: dict[str, Any] = {}
 
 
+class RootOut(WireOut):
+    """What this is, and what is where."""
+
+    name: str = "toolcrib"
+    version: str
+    mcp: str = "/mcp"
+    api: str = "/api/v1"
+    openapi: str = "/openapi.json"
+    health: str = "/healthz"
+
+
 class HealthOut(WireOut):
     """The process is alive."""
 

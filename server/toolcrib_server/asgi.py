@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import signal
+import socket
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
 
@@ -12,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolcrib_registry.errors import InvalidInput
 
-from .guard import LOOPBACK_HOSTS, ApiKey, HostGuard, KeyGuard, KeyRing, Role
+from .guard import LOOPBACK_HOSTS, ApiKey, BodyGuard, HostGuard, KeyGuard, KeyRing, Role
 from .rest.app import build_api
 from .rest.deps import Deps
 from .runtime import Runtime, read_version, run_background
@@ -39,7 +42,7 @@ def build_app(runtime: Runtime) -> ASGIApp:
     """Build the whole HTTP application, guarded. It serves while `Gateway.sessions` is entered."""
     settings = runtime.settings
     keys = key_ring(settings)
-    mcp = KeyGuard(runtime.gateway.http_app(), keys=keys)
+    mcp = KeyGuard(BodyGuard(runtime.gateway.http_app()), keys=keys)
     api = build_api(
         Deps(
             store=runtime.store,
@@ -62,21 +65,38 @@ def build_app(runtime: Runtime) -> ASGIApp:
     )
 
 
-async def serve(runtime: Runtime, *, ready: anyio.Event | None = None) -> None:
-    """Serve both faces until a signal ends it.
+def bind(settings: Settings) -> socket.socket:
+    """Take the address to serve at.
 
     Raises:
-        InvalidInput: The address is not loopback and no key is configured.
+        InvalidInput: It is beyond this machine without a key, or it cannot be had.
     """
-    settings = runtime.settings
     refuse_open_door(settings)
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        raise InvalidInput(
+            f"{settings.host}:{settings.port} cannot be bound: {error.strerror or error}. Choose "
+            "another with --host and --port, or stop what holds it."
+        ) from error
+
+
+class _Server(uvicorn.Server):
+    """Leaves the process's signals to its owner: after one, there is more to close than sockets."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def serve(runtime: Runtime, listener: socket.socket) -> None:
+    """Serve both faces on a bound socket until a signal ends it; the second ends it at once."""
     app = build_app(runtime)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
-            log_level=settings.log_level,
+            log_level=runtime.settings.log_level,
             lifespan="off",
             access_log=False,
             timeout_graceful_shutdown=5,
@@ -84,10 +104,16 @@ async def serve(runtime: Runtime, *, ready: anyio.Event | None = None) -> None:
     )
     async with runtime.gateway.sessions(), anyio.create_task_group() as tasks:
         tasks.start_soon(run_background, runtime)
-        if ready:
-            ready.set()
-        await server.serve()
+        tasks.start_soon(_stop_on_signal, server)
+        await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(server: uvicorn.Server) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            server.force_exit = server.should_exit
+            server.should_exit = True
 
 
 def refuse_open_door(settings: Settings) -> None:

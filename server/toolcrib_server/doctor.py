@@ -19,6 +19,7 @@ from toolcrib_registry.types import Entry, Server, ServerStatus
 
 from .runtime import Runtime, read_version
 from .settings import Settings
+from .upstream.secrets import SecretStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ def _examine_files(settings: Settings) -> list[Check]:
 
 
 def _examine_secrets(path: Path) -> Check:
+    try:
+        SecretStore(path).list_keys()
+    except ToolcribError as error:
+        again = "Mend or remove it, then register the servers that need secrets again."
+        return Check("secrets file", error.detail, ok=False, advice=again)
     mode = stat.S_IMODE(path.stat().st_mode)
     private = not mode & 0o077
     advice = "" if private else f"Others can read it: chmod 600 {path}"

@@ -192,6 +192,14 @@ async def _register_config(runtime: Runtime) -> None:
             await runtime.registrar.add_server(server, actor=server.origin)
 
 
+async def close_now(runtime: Runtime) -> None:
+    """Write what is pending and end every child, where the ordinary way out is not open."""
+    await _last_writes(runtime)
+    async with anyio.create_task_group() as tasks:
+        for state in runtime.pool.states():
+            tasks.start_soon(runtime.pool.aclose_server, state.server)
+
+
 async def _last_writes(runtime: Runtime) -> None:
     with anyio.CancelScope(shield=True), anyio.move_on_after(10):
         await runtime.audit.flush()

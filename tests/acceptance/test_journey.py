@@ -210,3 +210,30 @@ async def test_with_keys_configured_nobody_enters_without_one(
         for key in (user, admin):
             for change in house.runtime.store.list_changes():
                 assert key not in str(change)
+
+
+async def test_a_handshake_session_answers_only_to_who_began_it(open_house: OpenHouse) -> None:
+    keys = ("first-key-0123456789", "second-key-0123456789")
+    initialize = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }
+    accept = {"Accept": "application/json, text/event-stream"}
+    async with open_house(api_keys=keys) as house:
+        mine, theirs = ({"Authorization": f"Bearer {key}", **accept} for key in keys)
+        begun = await house.http.post("/mcp", json=initialize, headers=mine)
+        assert begun.status_code == 200
+        session = {"Mcp-Session-Id": begun.headers["mcp-session-id"]}
+        ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+        stolen = await house.http.post("/mcp", json=ping, headers={**theirs, **session})
+        assert stolen.status_code == 404
+        ended = await house.http.delete("/mcp", headers={**theirs, **session})
+        assert ended.status_code == 404
+        alive = await house.http.post("/mcp", json=ping, headers={**mine, **session})
+        assert alive.status_code == 200

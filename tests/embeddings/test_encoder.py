@@ -1,8 +1,10 @@
 """The served encoder against the original, and what it costs the process that serves."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,3 +94,13 @@ def test_serving_imports_neither_torch_nor_transformers():
         [sys.executable, "-c", _SERVE, str(CACHE)], capture_output=True, check=True, timeout=60
     )
     assert json.loads(done.stdout) == {"found": ["tool:t"], "heavy": []}
+
+
+def test_serving_reports_to_nobody(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys; from toolcrib_embeddings import SentenceTransformerEncoder as E;"
+        "E.open(pathlib.Path(sys.argv[1])).encode(['a'])"
+    )
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", script, str(CACHE)], env=env, check=True)
+    assert not list(tmp_path.iterdir())

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Text, func, literal, or_, tuple_, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    exists,
+    func,
+    literal,
+    or_,
+    tuple_,
+    type_coerce,
+)
+from sqlalchemy import select as core_select
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -64,10 +78,19 @@ def find_many(session: Session, ids: Sequence[EntryId], *, live: bool) -> dict[E
     """Find entries by id; those that are absent (or not live, if asked) are left out."""
     found: dict[EntryId, Entry] = {}
     for chunk in chunks(list(dict.fromkeys(ids))):
-        query = select(EntryRow).where(col(EntryRow.id).in_(chunk))
-        rows = session.exec(query.where(_is_live()) if live else query).all()
-        found.update((entry.id, entry) for entry in _with_offers(session, rows))
+        rows = session.connection().execute(_by_ids(live=live), {"ids": chunk}).all()
+        # They have a row's columns, and none of what the ORM keeps of rows it may have to write.
+        read = cast("Sequence[EntryRow]", rows)
+        found.update((entry.id, entry) for entry in _with_offers(session, read))
     return {id_: found[id_] for id_ in ids if id_ in found}
+
+
+@cache
+def _by_ids(*, live: bool) -> Select[Any]:
+    """Build the query once: building it takes longer than the database does to answer."""
+    table = cast("Table", getattr(EntryRow, "__table__"))  # noqa: B009  # untyped in SQLModel
+    query = core_select(table).where(col(EntryRow.id).in_(bindparam("ids", expanding=True)))
+    return query.where(_is_live()) if live else query
 
 
 def list_page(
@@ -110,6 +133,15 @@ def hashes(session: Session, server: ServerName) -> dict[EntryId, str]:
     return {EntryId(id_): content_hash for id_, content_hash in session.exec(query)}
 
 
+def hashes_by_server(session: Session) -> dict[ServerName, dict[EntryId, str]]:
+    """Give the content hash of each owned entry, by its server."""
+    query = select(EntryRow.server, EntryRow.id, EntryRow.content_hash)
+    owned: dict[ServerName, dict[EntryId, str]] = {}
+    for server, id_, content_hash in session.exec(query.where(col(EntryRow.server).is_not(None))):
+        owned.setdefault(ServerName(str(server)), {})[EntryId(id_)] = content_hash
+    return owned
+
+
 def set_enabled(
     session: Session, kind: EntryKind, name: str, *, enabled: bool, actor: str
 ) -> Change | None:
@@ -144,8 +176,11 @@ def _with_offers(session: Session, rows: Sequence[EntryRow]) -> list[Entry]:
 
 
 def _is_live() -> ColumnElement[bool]:
-    serving = select(ServerRow.name).where(col(ServerRow.enabled).is_(True))
-    owned_by_live = or_(col(EntryRow.server).is_(None), col(EntryRow.server).in_(serving))
+    # One look-up for each entry; a list of all live servers costs 1.3 ms at 2,000 of them.
+    serving = exists().where(
+        col(ServerRow.name) == col(EntryRow.server), col(ServerRow.enabled).is_(True)
+    )
+    owned_by_live = or_(col(EntryRow.server).is_(None), serving)
     return col(EntryRow.enabled).is_(True) & owned_by_live
 
 

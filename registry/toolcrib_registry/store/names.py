@@ -22,11 +22,17 @@ _SHORTLIST = 100  # names compared in full, which costs some 50 us each
 _NEAR_ENOUGH = 0.6
 
 
+_LONGEST_WANTED = 256
+"""Nothing that long is a slip of the pen."""
+
+
 def near(wanted: str, names: Sequence[str], *, limit: int) -> tuple[str, ...]:
     """Pick the names nearest to ``wanted``, the nearest first; none when nothing is near.
 
     Letter case and the kind of separator do not count, nor does a missing server prefix.
     """
+    if len(wanted) > _LONGEST_WANTED:
+        return ()
     key = _fold(wanted)
     if not key or not names:
         return ()

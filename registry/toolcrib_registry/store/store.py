@@ -210,6 +210,11 @@ class Store:
         with self._database.reading() as session:
             return entries.hashes(session, server)
 
+    def hashes_by_server(self) -> dict[ServerName, dict[EntryId, str]]:
+        """Give the content hash of every entry that a server owns, in one pass."""
+        with self._database.reading() as session:
+            return entries.hashes_by_server(session)
+
     def apply(
         self, changes: EntryChanges, *, actor: str, health: ServerHealth | None = None
     ) -> tuple[Change, ...]:
@@ -226,6 +231,21 @@ class Store:
         """
         with self._database.writing() as session:
             return reconcile.apply(session, changes, actor=actor, health=health)
+
+    def add_catalogues(
+        self, catalogues: Sequence[Server], changes: Sequence[EntryChanges], *, actor: str
+    ) -> tuple[Change, ...]:
+        """Register servers and bring changes to these and others, all in one transaction.
+
+        Raises:
+            AlreadyExists: a server's or an entry's name is taken; nothing is changed.
+            NotFound, InvalidInput: as `apply`.
+        """
+        with self._database.writing() as session:
+            for server in catalogues:
+                servers.add(session, server, actor=actor)
+            made = [reconcile.apply(session, each, actor=actor, health=None) for each in changes]
+            return tuple(change for some in made for change in some)
 
     def set_entry_enabled(
         self, kind: EntryKind, name: str, *, enabled: bool, actor: str

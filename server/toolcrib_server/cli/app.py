@@ -9,7 +9,7 @@ import typer
 
 from toolcrib_server.runtime import read_version
 
-from . import ask, reading, servers, serving
+from . import ask, calling, reading, servers, serving
 from .running import told
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ app.command()(servers.sync)
 app.command()(reading.changes)
 app.command()(ask.search)
 app.command()(ask.select)
-app.command()(ask.call)
+app.command()(calling.call)
 app.command()(serving.serve)
 app.command()(serving.stdio)
 app.command()(serving.doctor)

@@ -1,7 +1,8 @@
-"""Asking: ``search``, ``select`` and ``call``."""
+"""Asking: ``search`` and ``select``."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,18 +12,19 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from toolcrib_registry.errors import InvalidInput, NotFound
-from toolcrib_registry.types import EntryKind, ServerName
+from toolcrib_registry.errors import InvalidArguments, InvalidInput
+from toolcrib_registry.types import EntryKind, Known, ServerName
 from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA, read_constraints
 from toolcrib_server.gateway.views import Detail, render_answer, render_selection
 from toolcrib_server.invocation.arguments import ArgumentCheck
 from toolcrib_server.runtime import Runtime
-from toolcrib_server.selection.models import Objective
+from toolcrib_server.selection.candidate import Candidate
+from toolcrib_server.selection.models import Objective, Selection
 from toolcrib_server.selection.selector import Answer, Found
 
-from .options import AsJson
-from .output import print_json, print_line, print_note, print_table, progress
-from .running import EXIT_FAILED, EXIT_TOOL_ERROR, run
+from .options import AsJson, parse_value
+from .output import print_json, print_line, print_table, progress
+from .running import EXIT_FAILED, run
 
 
 class Format(StrEnum):
@@ -148,13 +150,19 @@ def _read_queries(file: Path) -> Iterator[tuple[str, str]]:
 def _lines(qid: str, answer: Answer, format: Format) -> Iterator[str]:  # noqa: A002
     if format is Format.JSONL:
         view = render_answer(answer, Detail.BRIEF, count_tokens=len)
+        for result, found in zip(view["results"], answer.found, strict=True):
+            result["document"] = _document(found)
         yield json.dumps({"id": qid, **view}, ensure_ascii=False)
         return
     for rank, found in enumerate(answer.found, start=1):
-        document = found.entry.source_id or found.entry.name
         # White space separates the columns of a TREC run.
-        document = "_".join(document.split())
+        document = "_".join(_document(found).split())
         yield f"{'_'.join(qid.split())} Q0 {document} {rank} {found.score:.6f} toolcrib"
+
+
+def _document(found: Found) -> str:
+    """Name a document as the file it was imported from does."""
+    return found.entry.source_id or found.entry.name
 
 
 def select(
@@ -175,20 +183,47 @@ def select(
     """
     constraints = read_constraints(_parse_limits(limits or []))
 
-    async def work(runtime: Runtime) -> tuple[dict[str, Any], str]:
+    async def work(runtime: Runtime) -> Selection:
         await _open_index(runtime, quiet=as_json)
-        selection = await runtime.models.select(
-            task, constraints=constraints, objective=objective, k=k
-        )
-        return render_selection(selection)
+        return await runtime.models.select(task, constraints=constraints, objective=objective, k=k)
 
-    view, text = run(work)
+    selection = run(work)
+    view, text = render_selection(selection)
     if as_json:
         print_json(view)
+    elif selection.choices:
+        _print_selection(selection)
     else:
         print_line(text)
-    if not view["choices"]:
+    if not selection.choices:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _print_selection(selection: Selection) -> None:
+    rows = [
+        (i, c.model.name, c.provider, c.relevance, *map(_fact, _facts(c)))
+        for i, c in enumerate((choice.candidate for choice in selection.choices), start=1)
+    ]
+    columns = ("#", "model", "provider", "score", "USD in", "USD out", "context", "licence")
+    print_table(columns, [(*row[:3], f"{row[3]:.2f}", *row[4:]) for row in rows], empty="")
+    print_line(
+        f"{selection.passed} of {selection.considered} offers meet every limit. Prices are per "
+        "million tokens; --json says where each figure is from."
+    )
+
+
+def _facts(candidate: Candidate) -> tuple[Known[Any] | None, ...]:
+    descriptor = candidate.model.descriptor
+    return (
+        candidate.price_in_usd,
+        candidate.price_out_usd,
+        candidate.context_tokens,
+        descriptor.license,
+    )
+
+
+def _fact(known: Known[Any] | None) -> object:
+    return known.value if known else "unknown"
 
 
 def _parse_limits(pairs: Iterable[str]) -> dict[str, Any]:
@@ -197,93 +232,21 @@ def _parse_limits(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator or name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
             raise InvalidInput(
-                f"{pair!r} is no limit: write NAME=VALUE with one of {', '.join(known)}."
+                f"{pair!r} is no limit.{hint} Write NAME=VALUE with one of {', '.join(known)}."
             )
         limits[name] = _parse_as(known[name], value)
-    ArgumentCheck("select", CONSTRAINTS_SCHEMA).check(limits)
+    try:
+        ArgumentCheck("select", CONSTRAINTS_SCHEMA).check(limits)
+    except InvalidArguments as error:
+        wrong = "; ".join(f"{p.path} {p.problem}, not {p.expected}" for p in error.problems)
+        raise InvalidInput(f"These limits make no sense: {wrong}.") from error
     return limits
 
 
 def _parse_as(schema: Mapping[str, Any], value: str) -> Any:
     if schema["type"] == "array":
         return [part.strip() for part in value.split(",") if part.strip()]
-    return _parse_value(value)
-
-
-def _parse_value(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
-def call(
-    name: Annotated[str, typer.Argument(help="A tool's name, as `search` gives it.")],
-    pairs: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Arguments of the tool.")
-    ] = None,
-    args: Annotated[
-        str | None, typer.Option("--args", help="All arguments as a JSON object; - reads stdin.")
-    ] = None,
-    timeout_s: Annotated[float | None, typer.Option("--timeout", help="Seconds to wait.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Call a tool. Values that are JSON are taken as JSON, all others as text."""
-    arguments = _parse_arguments(pairs or [], args)
-
-    async def work(runtime: Runtime) -> dict[str, Any]:
-        try:
-            return await runtime.invoker.call(
-                name, arguments, face="cli", principal="local", timeout_s=timeout_s
-            )
-        except NotFound as error:
-            print_note("Find a tool's name with `toolcrib search`.")
-            raise error from None
-
-    result = run(work)
-    if as_json:
-        print_json(result)
-    else:
-        for block in cast("list[Mapping[str, Any]]", result.get("content") or []):
-            print_line(_block_text(block))
-    if result.get("isError"):
-        raise typer.Exit(EXIT_TOOL_ERROR)
-
-
-def _parse_arguments(pairs: Iterable[str], args: str | None) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if args is not None:
-        text = sys.stdin.read() if args == "-" else args
-        try:
-            decoded = json.loads(text)
-        except ValueError as error:
-            raise InvalidInput(f"--args is not JSON: {error}") from error
-        if not isinstance(decoded, dict):
-            raise InvalidInput('--args must be a JSON object, as \'{"path": "/tmp"}\'.')
-        arguments = cast("dict[str, Any]", decoded)
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key:
-            raise InvalidInput(f"{pair!r} is no argument: write KEY=VALUE.")
-        arguments[key] = _parse_value(value)
-    return arguments
-
-
-def _block_text(block: Mapping[str, Any]) -> str:
-    match block.get("type"):
-        case "text":
-            return str(block.get("text", ""))
-        case "image" | "audio" as kind:
-            size = len(str(block.get("data", ""))) * 3 // 4
-            return f"[{kind}, {block.get('mimeType', 'unknown type')}, {size} bytes; see --json]"
-        case "resource_link":
-            return f"[resource {block.get('uri')}]"
-        case "resource":
-            inner = cast("Mapping[str, Any]", block.get("resource") or {})
-            return str(inner.get("text") or f"[resource {inner.get('uri')}]")
-        case other:
-            return f"[{other}; see --json]"
-
-
-__all__ = ["call", "search", "select"]
+    return parse_value(value)

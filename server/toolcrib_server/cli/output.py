@@ -15,23 +15,25 @@ from typing import Any, cast
 
 Cell = object
 
-_WIDEST_FIXED = 64
+_LEAST_SHOWN = 16
+_GAP = 2
 _UNCUT = 10_000
 
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+    print_line(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
 def print_line(text: str) -> None:
-    """Print a line of an answer."""
-    sys.stdout.write(text + "\n")
+    """Print a line of an answer. On a terminal, others' control characters do not reach it."""
+    text = text.encode("utf-8", "replace").decode()
+    sys.stdout.write((_printable(text) if sys.stdout.isatty() else text) + "\n")
 
 
 def print_note(text: str) -> None:
     """Print a line that is not part of the answer."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(text.encode("utf-8", "replace").decode() + "\n")
     sys.stderr.flush()
 
 
@@ -49,20 +51,31 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNCUT)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for i, column in enumerate(columns):
-        width = max(len(column), *(len(line[i]) for line in lines))
-        is_last = i == len(columns) - 1
-        floor = len(column) if is_last else min(width, _WIDEST_FIXED)
-        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=floor)
+    for column, width in zip(columns, _widths(columns, lines, console.width), strict=True):
+        table.add_column(column, no_wrap=True, overflow="ellipsis", width=width)
     for line in lines:
         # `Text`, because names and descriptions are other people's and may look like markup.
         table.add_row(*(Text(cell) for cell in line))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNCUT)
     with console.capture() as drawn:
         console.print(table)
     for drawn_line in drawn.get().splitlines():
-        print_line(drawn_line.rstrip())
+        sys.stdout.write(drawn_line.rstrip() + "\n")
+
+
+def _widths(columns: Sequence[str], lines: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Give each column its width; where there is no room, the last gives way, then the widest."""
+    widths = [
+        max(len(column), *(len(line[i]) for line in lines)) for i, column in enumerate(columns)
+    ]
+    missing = sum(widths) + _GAP * (len(widths) - 1) - room
+    by_size = sorted(range(len(widths) - 1), key=lambda i: -widths[i])
+    for i in (len(widths) - 1, *by_size):
+        given = min(max(missing, 0), max(widths[i] - _LEAST_SHOWN, 0))
+        widths[i] -= given
+        missing -= given
+    return widths
 
 
 def _cell(value: Cell) -> str:
@@ -77,7 +90,7 @@ def _cell(value: Cell) -> str:
 
 def _printable(text: str) -> str:
     """Drop control characters: what upstream servers send must not drive the terminal."""
-    return "".join(c if c.isprintable() or c.isspace() else "�" for c in text)
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
 def plain(value: Any) -> Any:

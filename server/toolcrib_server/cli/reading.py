@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,12 +14,14 @@ import typer
 from toolcrib_registry.types import (
     Change,
     EntryKind,
+    Model,
     Revision,
     Server,
     ServerName,
     StdioTransport,
 )
 from toolcrib_server.gateway.views import render_entry
+from toolcrib_server.rest.masking import masked
 from toolcrib_server.runtime import Runtime
 
 from .options import AsJson
@@ -63,9 +65,9 @@ async def _list_servers(runtime: Runtime, limit: int, *, as_json: bool) -> None:
     rows = [
         (
             server.name,
-            server.health.status if server.enabled else "disabled",
+            _status(server),
             _count_tools(runtime, server.name),
-            _age(server.health.synced_at, now),
+            _age(server.health.synced_at, now) if server.callable else None,
             _where(server),
         )
         for server in page.items
@@ -81,6 +83,12 @@ def _count_tools(runtime: Runtime, name: ServerName) -> int:
     return len(runtime.store.entry_hashes(name))
 
 
+def _status(server: Server) -> str:
+    if not server.enabled:
+        return "disabled"
+    return server.health.status if server.callable else "catalogue"
+
+
 def _age(moment: datetime | None, now: datetime) -> str:
     if moment is None:
         return "never"
@@ -92,7 +100,7 @@ def _age(moment: datetime | None, now: datetime) -> str:
 
 
 def _where(server: Server) -> str:
-    match server.transport:
+    match masked(server.transport):
         case StdioTransport(command=command, args=args):
             return " ".join([Path(command).name, *args])
         case transport:
@@ -113,9 +121,32 @@ async def _list_kind(
     if as_json:
         print_json([render_entry(entry) | {"enabled": entry.enabled} for entry in page.items])
         return
-    rows = [(entry.name, entry.enabled, entry.description) for entry in page.items]
-    print_table(("name", "on", "description"), rows, empty=f"No {kind} is registered.")
+    if kind is EntryKind.MODEL:
+        _print_models([entry for entry in page.items if isinstance(entry, Model)])
+    else:
+        rows = [(entry.name, entry.enabled, entry.description) for entry in page.items]
+        print_table(("name", "on", "description"), rows, empty=f"No {kind} is registered.")
     _say_more(page.next_cursor, limit)
+
+
+def _print_models(models: Sequence[Model]) -> None:
+    rows: list[tuple[object, ...]] = []
+    for model in models:
+        context, license_ = model.descriptor.context_tokens, model.descriptor.license
+        prices = [offer.price_in_usd.value for offer in model.offers if offer.price_in_usd]
+        rows.append(
+            (
+                model.name,
+                model.enabled,
+                len(model.offers),
+                min(prices) if prices else None,
+                context.value if context else None,
+                license_.value if license_ else None,
+                model.description,
+            )
+        )
+    columns = ("name", "on", "offers", "USD in from", "context", "licence", "description")
+    print_table(columns, rows, empty="No model is registered.")
 
 
 def _say_more(next_cursor: str | None, limit: int) -> None:
@@ -124,7 +155,7 @@ def _say_more(next_cursor: str | None, limit: int) -> None:
 
 
 def _server_view(server: Server) -> dict[str, Any]:
-    transport = server.transport
+    transport = masked(server.transport)
     view: dict[str, Any] = {"type": type(transport).__name__.removesuffix("Transport").lower()}
     match transport:
         case StdioTransport(command=command, args=args, env=env, cwd=cwd):

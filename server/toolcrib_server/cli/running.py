@@ -5,10 +5,13 @@ Knows no option and no verb, so that `toolcrib stdio` can start with this alone.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 import anyio
 from pydantic import ValidationError
@@ -56,7 +59,8 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**given)  # pyright: ignore[reportArgumentType]  # validated right here
     except ValidationError as error:
         problems = "; ".join(
-            f"TOOLCRIB_{'_'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"
+            f"TOOLCRIB_{'_'.join(str(p) for p in e['loc']).upper()}: "
+            f"{e['msg'].removeprefix('Value error, ')}"
             for e in error.errors(include_input=False, include_url=False)
         )
         raise InvalidInput(f"The settings are not valid: {problems}") from None
@@ -72,10 +76,18 @@ def run(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> T:
     )
 
     async def inside() -> T:
+        _cancel_on_term()
         async with open_runtime(settings) as runtime:
             return await work(runtime)
 
     return anyio.run(inside, backend_options={"use_uvloop": sys.platform != "win32"})
+
+
+def _cancel_on_term() -> None:
+    """Have SIGTERM close what is open, as Ctrl-C does. `serve` and `stdio` do so their own way."""
+    task = asyncio.current_task()
+    if task and sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def exit_code(error: ToolcribError) -> int:
@@ -97,14 +109,31 @@ def told(work: Callable[[], object]) -> None:
     """Run a command; end the process with a sentence and an exit code if it fails."""
     try:
         work()
+        sys.stdout.flush()
     except (ToolcribError, ExceptionGroup) as error:
         known = _cause(error)
         if known is None:
             raise
         sys.stderr.write(f"toolcrib: {known.detail}\n")
+        if isinstance(known, NotFound) and known.what == "tool":
+            sys.stderr.write("Find a tool's name with `toolcrib search`.\n")
         sys.exit(exit_code(known))
-    except KeyboardInterrupt:
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _give_up_output(error)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.stderr.write("Interrupted. What was done is kept: run it again to go on.\n")
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _give_up_output(error: OSError) -> NoReturn:
+    """End, when whoever read the answer has left, or there is no room for it."""
+    # What is still buffered would fail once more when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        sys.stderr.write(f"toolcrib: the answer could not be written: {error.strerror}\n")
+    sys.exit(EXIT_FAILED)
 
 
 def _cause(error: BaseException) -> ToolcribError | None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from toolcrib_registry.errors import InvalidInput
+from toolcrib_registry.errors import AlreadyExists, InvalidInput
 from toolcrib_registry.types import (
     OwnedEntry,
     Server,
@@ -56,7 +56,11 @@ def add(
     server = _server(name, command or [], url, env or [], header or [], sse=sse, tags=tag or [])
 
     async def work(runtime: Runtime) -> tuple[SyncReport, ...]:
-        await runtime.registrar.add_server(server, actor=ACTOR)
+        try:
+            await runtime.registrar.add_server(server, actor=ACTOR)
+        except AlreadyExists as error:
+            print_note(f"To put another in its place: toolcrib remove {name}")
+            raise error from None
         if not sync_now:
             return ()
         with progress("Embedding", quiet=as_json) as bar:
@@ -84,6 +88,10 @@ def _server(
 ) -> Server:
     if bool(command) == bool(url):
         raise InvalidInput("Give a command after -- or a --url; one of the two.")
+    if url and env:
+        raise InvalidInput("--env is for a command's environment; a URL takes --header.")
+    if command and header:
+        raise InvalidInput("--header is for a URL; a command takes --env.")
     if url:
         headers = _pairs(header, "--header")
         kind = "sse" if sse else "http"
@@ -147,6 +155,8 @@ async def _import_servers(runtime: Runtime, imported: Imported, *, as_json: bool
             await runtime.registrar.add_server(server, actor=ACTOR)
         if server.enabled:
             names.append(server.name)
+        else:
+            print_note(f"{server.name} is registered and off, as the file says.")
     with progress("Embedding", quiet=as_json) as bar:
         reports = await runtime.reconciler.sync(names, actor=ACTOR, on_progress=bar)
     _show_reports(reports, as_json=as_json)

@@ -42,16 +42,16 @@ def serve(
     says that its list changed.
     """
     # The HTTP stack is imported here: no other verb needs it.
-    from toolcrib_server.asgi import refuse_open_door  # noqa: PLC0415
+    from toolcrib_server.asgi import bind  # noqa: PLC0415
     from toolcrib_server.asgi import serve as serve_http  # noqa: PLC0415
 
     settings = read_settings(host=host, port=port)
-    refuse_open_door(settings)
+    listener = bind(settings)
+    where = f"http://{settings.host}:{listener.getsockname()[1]}"
 
     async def work(runtime: Runtime) -> None:
-        where = f"http://{settings.host}:{settings.port}"
         print_note(f"Toolcrib serves MCP at {where}/mcp and REST at {where}/api/v1. Ctrl-C ends.")
-        await serve_http(runtime)
+        await serve_http(runtime, listener)
 
     run(work, host=host, port=port)
 

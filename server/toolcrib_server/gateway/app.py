@@ -7,20 +7,30 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import mcp_types as types
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolcrib_registry.types import Counts
+from toolcrib_server.guard import principal_of
 
 from .definitions import instructions, meta_tools
 from .handlers import MetaTools
 
 _LIST_TTL_MS = 60_000
 """The list changes only with the set of registered servers."""
+_SESSION_IDLE_S = 600.0
+_MAX_SESSIONS = 1_000
+"""Of the handshake era, at 36 KB each; later requests are told to come back."""
+
+
+def _user(name: str) -> AuthenticatedUser:
+    return AuthenticatedUser(AccessToken(token="", client_id=name, scopes=[]))
 
 
 class Gateway:
@@ -54,8 +64,19 @@ class Gateway:
     def http_app(self) -> ASGIApp:
         """Build the Streamable HTTP endpoint, both eras; checking Host is the caller's matter."""
         unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-        self.server.streamable_http_app(transport_security=unchecked)
-        return self.server.session_manager.handle_request
+        self.server.streamable_http_app(
+            transport_security=unchecked,
+            session_idle_timeout=_SESSION_IDLE_S,
+            max_sessions=_MAX_SESSIONS,
+        )
+        serve = self.server.session_manager.handle_request
+
+        async def owned(scope: Scope, receive: Receive, send: Send) -> None:
+            # A handshake session answers only to the user who began it.
+            scope["user"] = _user(principal_of(scope).name)
+            await serve(scope, receive, send)
+
+        return owned
 
     def sessions(self) -> AbstractAsyncContextManager[None]:
         """Run what the HTTP endpoint needs while it serves; build the endpoint first."""

@@ -23,6 +23,7 @@ SELECT_MODEL: Final = "select_model"
 DEFAULT_K: Final = 5
 MAX_K: Final = 50
 MAX_NAMES: Final = 50
+MAX_NAME_CHARS: Final = 256
 _NAMED_SERVERS: Final = 30
 
 _READ_ONLY: Final = {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False}
@@ -96,7 +97,7 @@ _DETAILS_INPUT: Final[Mapping[str, Any]] = {
     "properties": {
         "names": {
             "type": "array",
-            "items": {"type": "string"},
+            "items": {"type": "string", "maxLength": MAX_NAME_CHARS},
             "minItems": 1,
             "maxItems": MAX_NAMES,
             "description": "Names exactly as search_tools gave them.",
@@ -118,7 +119,11 @@ _DETAILS_OUTPUT: Final[Mapping[str, Any]] = {
 _CALL_INPUT: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
-        "name": {"type": "string", "description": "A tool's name as search_tools gave it."},
+        "name": {
+            "type": "string",
+            "maxLength": MAX_NAME_CHARS,
+            "description": "A tool's name as search_tools gave it.",
+        },
         "arguments": {
             "type": "object",
             "description": "The arguments of that tool, as its inputSchema says.",

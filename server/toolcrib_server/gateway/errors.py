@@ -39,7 +39,8 @@ def unknown_tool(name: str, known: list[str]) -> MCPError:
 def error_result(error: ToolcribError) -> dict[str, Any]:
     """Answer with an error and what to do about it."""
     advice = _advice(error)
-    text = f"{error.detail} {advice}" if advice else error.detail
+    detail = error.detail if error.detail.endswith((".", "?", "!")) else f"{error.detail}."
+    text = f"{detail} {advice}" if advice else detail
     return {
         "content": [{"type": "text", "text": text}],
         "isError": True,

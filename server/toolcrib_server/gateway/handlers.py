@@ -88,7 +88,7 @@ class MetaTools:
             await anyio.to_thread.run_sync(self._store.get_server, ServerName(server))
         answer = await self._selector.search(
             arguments["query"],
-            k=arguments.get("k", DEFAULT_K),
+            k=int(arguments.get("k", DEFAULT_K)),
             kinds=[EntryKind(kind)] if kind else None,
             servers=[ServerName(server)] if server else None,
         )
@@ -138,7 +138,7 @@ class MetaTools:
         selection = await select(
             constraints=read_constraints(arguments.get("constraints") or {}),
             objective=Objective(arguments.get("objective", Objective.RELEVANCE)),
-            k=arguments.get("k", DEFAULT_K),
+            k=int(arguments.get("k", DEFAULT_K)),
         )
         view, text = render_selection(selection)
         return _result(view, text)
@@ -151,7 +151,7 @@ def _untangled(arguments: JsonObject) -> JsonObject:
         return arguments
     try:
         decoded = json.loads(inner)
-    except ValueError:
+    except (ValueError, RecursionError):
         return arguments
     return {**arguments, "arguments": decoded} if isinstance(decoded, dict) else arguments
 

@@ -195,7 +195,7 @@ def render_selection(selection: Selection) -> tuple[dict[str, Any], str]:
         f"{i}. {choice.candidate.label}: {' '.join(choice.reasons)}"
         for i, choice in enumerate(selection.choices, start=1)
     ]
-    if not lines:
+    if not lines and selection.considered:
         lines = ["No model meets every limit.", *(f"- {exclusion}" for exclusion in shown)]
     return view, "\n".join([*lines, *selection.notes])
 

@@ -26,6 +26,7 @@ _KEY_OR_STRING = re.compile(r'("(?:\\.|[^"\\])*")(\s*:)?')
 _STDIO_KEYS = frozenset({"command", "args", "env", "envFile", "cwd"})
 _HTTP_KEYS = frozenset({"url", "headers"})
 _SECRET_KEYS = frozenset({"env", "headers"})
+_PLAIN_SETTINGS = frozenset({"TOOLCRIB_DATA_DIR", "TOOLCRIB_CACHE_DIR"})
 
 
 class Action(StrEnum):
@@ -294,5 +295,13 @@ def _walk(value: Any) -> Iterator[str]:
             yield from _walk(item)
     elif isinstance(value, Mapping):
         for key, item in cast("Mapping[str, Any]", value).items():
-            if key not in _SECRET_KEYS:
+            if key in _SECRET_KEYS:
+                yield from _walk(_own_settings(item))
+            else:
                 yield from _walk(item)
+
+
+def _own_settings(values: Any) -> list[Any]:
+    """Pick what is ours and no key: where the registry is, which the user should see."""
+    pairs = cast("Mapping[str, Any]", values).items() if isinstance(values, Mapping) else ()
+    return [value for name, value in pairs if name in _PLAIN_SETTINGS]

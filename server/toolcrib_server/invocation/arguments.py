@@ -5,79 +5,66 @@ Says which field is wrong and what was expected, in words a model can act on.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, cast
 
-import regex
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import (
-    extend,  # pyright: ignore[reportUnknownVariableType]  # partly typed upstream
-    validator_for,
-)
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from toolcrib_registry.errors import ArgumentProblem, InvalidArguments
 from toolcrib_registry.types import JsonObject
 
+from .budget import Budget, OutOfBudget, compile_schema
+
 _MAX_PROBLEMS = 8
 _MAX_SHOWN = 120
-_PATTERN_TIMEOUT_S = 0.05
+_MAX_DEPTH = 64
 
 
 class ArgumentCheck:
-    """A tool's schema, compiled once. Callable from any thread."""
+    """A tool's schema, compiled once. Not for two threads at the same time."""
 
     def __init__(self, tool: str, schema: JsonObject) -> None:
         self._tool = tool
-        self._validator = _compile(schema)
+        self._budget = Budget()
+        self._validator = compile_schema(schema, self._budget)
 
     def check(self, arguments: JsonObject) -> None:
-        """Accept arguments that fit.
+        """Accept arguments that fit, in bounded time.
 
-        A schema that cannot be applied (a ``$ref`` to elsewhere, or one that never ends) accepts
-        everything: the upstream is the judge of its own tool.
+        A schema that cannot be applied (a ``$ref`` to elsewhere, one that never ends or costs too
+        much) accepts everything: the upstream is the judge of its own tool.
 
         Raises:
             InvalidArguments: They do not fit; each misfit is named.
         """
-        problems: list[ArgumentProblem] = []
+        if _is_deeper(arguments, _MAX_DEPTH):
+            problem = ArgumentProblem("", f"are nested deeper than {_MAX_DEPTH} levels")
+            raise InvalidArguments(self._tool, [problem])
+        self._budget.renew()
         try:
-            for error in self._validator.iter_errors(arguments):
-                problems.append(_problem(error))
-                if len(problems) == _MAX_PROBLEMS:
-                    break
-        except (Unresolvable, RecursionError):
+            errors = islice(self._validator.iter_errors(arguments), _MAX_PROBLEMS)
+            problems = [_problem(error) for error in errors]
+        except (Unresolvable, RecursionError, OutOfBudget):
             return
         if problems:
             raise InvalidArguments(self._tool, problems)
 
 
-def _compile(schema: JsonObject) -> Validator:
-    dialect = validator_for(schema, default=Draft202012Validator)
-    checked = _with_bounded_patterns(dialect)
-    # An empty registry resolves references inside the schema and fetches none from outside it.
-    return checked(schema, registry=Registry())
+def _is_deeper(value: object, limit: int) -> bool:
+    level: list[object] = [value]
+    for _ in range(limit):
+        level = [inner for outer in level for inner in _children(outer)]
+        if not level:
+            return False
+    return True
 
 
-@functools.cache
-def _with_bounded_patterns(dialect: type[Validator]) -> type[Validator]:
-    return cast("type[Validator]", extend(dialect, {"pattern": _pattern}))
-
-
-def _pattern(_: Validator, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
-    """Check ``pattern`` with a time limit: the expression comes from the upstream."""
-    if not isinstance(instance, str):
-        return
-    try:
-        fits = regex.search(pattern, instance, timeout=_PATTERN_TIMEOUT_S)
-    except (TimeoutError, regex.error):
-        return
-    if not fits:
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _problem(error: ValidationError) -> ArgumentProblem:

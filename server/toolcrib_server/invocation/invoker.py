@@ -16,7 +16,13 @@ from typing import Any, Protocol
 import anyio
 import anyio.to_thread
 
-from toolcrib_registry.errors import InvalidInput, NotCallable, NotFound, ToolcribError
+from toolcrib_registry.errors import (
+    InvalidInput,
+    NotCallable,
+    NotFound,
+    ToolcribError,
+    UpstreamProtocolError,
+)
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import (
     CallRecord,
@@ -105,6 +111,12 @@ class Invoker:
                 meta=meta,
                 on_progress=on_progress,
             )
+            if result.get("resultType") == "input_required":
+                raise UpstreamProtocolError(
+                    resolved.server.name,
+                    f"{name} asks for something only a person can give, which Toolcrib cannot "
+                    "pass on yet.",
+                )
             outcome = "tool-error" if result.get("isError") else "ok"
             return result
         except ToolcribError as error:

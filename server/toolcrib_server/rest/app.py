@@ -8,9 +8,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from toolcrib_registry import wire
-from toolcrib_server.guard import KeyGuard
+from toolcrib_server.guard import BodyGuard, KeyGuard
 
-from .body import BodyLimit
 from .deps import Deps
 from .problems import MEDIA_TYPE, LastResort, add_handlers
 from .routes import entries, health, models, servers, tools, work
@@ -46,7 +45,7 @@ def build_api(deps: Deps) -> FastAPI:
     app.include_router(health.router)
     add_handlers(app)
     # The last one added is the outermost: nothing is read of a body before the key is known.
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyGuard)
     app.add_middleware(KeyGuard, keys=deps.keys, open_paths=health.OPEN_PATHS)
     app.add_middleware(LastResort)
     app.openapi = lambda: _openapi(app)

@@ -18,12 +18,11 @@ from toolcrib_registry.types import (
     StdioTransport,
     Transport,
 )
+from toolcrib_server.upstream.references import has_reference
+from toolcrib_server.upstream.sensitive import split_args
 
 MASK = "•••"
 _REFERENCE = re.compile(r"\$\{([^{}]*?)(?::-[^{}]*)?\}")
-_SECRET_FLAG = re.compile(
-    r"^--?[\w-]*(?:key|token|secret|passw|auth|credential)[\w-]*", re.IGNORECASE
-)
 
 
 def masked(transport: Transport) -> Transport:
@@ -54,6 +53,29 @@ def unmasked(given: Transport, stored: Transport) -> Transport:
     return whole
 
 
+def new_references(given: Transport, stored: Transport | None) -> list[str]:
+    """Name the places of ``given`` that hold a reference which ``stored`` has not in that place.
+
+    A stored one counts only while it goes to the same host or command.
+    """
+    known = _values(stored) if stored is not None and _same_place(given, stored) else []
+    return [
+        where
+        for where, value in _values(given)
+        if has_reference(value) and (where, value) not in known
+    ]
+
+
+def _same_place(given: Transport, stored: Transport) -> bool:
+    match given, stored:
+        case StdioTransport(), StdioTransport():
+            return given.command == stored.command
+        case ((HttpTransport() | SseTransport()), (HttpTransport() | SseTransport())):
+            return _origin(given.url) == _origin(stored.url)
+        case _:
+            return False
+
+
 def mask_value(value: str) -> str:
     """Mask all of a value but its references; their defaults go too."""
     parts = _REFERENCE.split(value)
@@ -82,19 +104,12 @@ def _masked_values(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _masked_args(args: Sequence[str]) -> tuple[str, ...]:
-    shown: list[str] = []
-    follows_secret_flag = False
-    for arg in args:
-        flag, equals, value = arg.partition("=")
-        named = bool(_SECRET_FLAG.match(flag))
-        if follows_secret_flag and not arg.startswith("-"):
-            shown.append(mask_value(arg))
-        elif named and equals:
-            shown.append(f"{flag}={mask_value(value)}")
-        else:
-            shown.append(mask_url(arg) if "://" in arg else arg)
-        follows_secret_flag = named and not equals
-    return tuple(shown)
+    return tuple(
+        f"{part.shown}{mask_value(part.secret)}"
+        if part.secret
+        else (mask_url(part.shown) if "://" in part.shown else part.shown)
+        for part in split_args(args)
+    )
 
 
 def mask_args(args: Sequence[str]) -> list[str]:
@@ -105,13 +120,13 @@ def mask_args(args: Sequence[str]) -> list[str]:
 def _restored(given: Transport, stored: Transport) -> Transport:
     match given, stored:
         case StdioTransport(), StdioTransport():
-            if given.command != stored.command:
+            if not _same_place(given, stored):
                 return given
             args = stored.args if given.args == _masked_args(stored.args) else given.args
             return replace(given, args=args, env=_restored_values(given.env, stored.env))
         case ((HttpTransport() | SseTransport()), (HttpTransport() | SseTransport())):
             url = stored.url if given.url == mask_url(stored.url) else given.url
-            if _origin(url) != _origin(stored.url):
+            if not _same_place(replace(given, url=url), stored):
                 return given
             headers = _restored_values(given.headers, stored.headers)
             return replace(given, url=url, headers=headers)

@@ -130,18 +130,6 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     return _response(_problem(error.status_code, code, title, detail), headers=error.headers)
 
 
-def too_large(limit: int) -> Response:
-    """Render the refusal of a body over the limit."""
-    detail = f"The body is larger than {limit} bytes."
-    return _response(_problem(413, "content-too-large", "The body is too large", detail))
-
-
-def too_slow(timeout_s: float) -> Response:
-    """Render the refusal of a body that did not arrive in time."""
-    detail = f"The body did not arrive within {timeout_s:g} s."
-    return _response(_problem(408, "request-timeout", "The request took too long", detail))
-
-
 def _problem(status: int, code: str, title: str, detail: str) -> ProblemOut:
     return ProblemOut(
         type=f"urn:toolcrib:problem:{code}", title=title, status=status, code=code, detail=detail

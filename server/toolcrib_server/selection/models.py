@@ -257,10 +257,10 @@ def _notes(
     selection: Selection, candidates: Sequence[Candidate], constraints: Constraints
 ) -> Iterator[str]:
     yield from constraints.contradictions()
-    if constraints.is_empty:
-        yield "No limit was set: every model that is registered and enabled was ranked."
     if not candidates:
         yield "No model is registered and enabled."
+    elif constraints.is_empty:
+        yield "No limit was set: every model that is registered and enabled was ranked."
     elif not selection.passed:
         fields = ", ".join(f"{field} ({n})" for field, n in selection.excluded_by.items())
         models = count_models(candidates)

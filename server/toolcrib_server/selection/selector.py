@@ -7,7 +7,7 @@ searched and the found entries read.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Entry, EntryKind, Revision, ServerName
+from toolcrib_registry.types import Entry, EntryId, EntryKind, Revision, ServerName
 
 if TYPE_CHECKING:
     # The index is slow to import and opened late; see `sync.indexer`.
@@ -27,6 +27,7 @@ MAX_QUERY_CHARS = 100_000
 _THREADS = 2
 """Encoding uses the cores by itself; more searches at once only fight for them."""
 _CACHED_ANSWERS = 512
+_CACHED_ENTRIES = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,30 @@ class Answer:
     """How many entries were in the index."""
 
 
+class _Entries:
+    """Entries as read at one revision: what is found often is read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._revision = Revision(0)
+        self._known: dict[EntryId, Entry] = {}
+
+    def get(self, ids: Sequence[EntryId], revision: Revision) -> dict[EntryId, Entry]:
+        """Get those that are live, from any thread."""
+        if revision != self._revision or len(self._known) > _CACHED_ENTRIES:
+            self._known, self._revision = {}, revision
+        known = self._known
+        missing = [key for key in ids if key not in known]
+        if missing:
+            known |= self._store.get_entries(missing, live=True)
+        return {key: known[key] for key in ids if key in known}
+
+
 class Selector:
     """Searches the index and reads what was found."""
 
     def __init__(self, store: Store, index: Callable[[], Awaitable[SearchIndex]]) -> None:
-        self._store = store
+        self._entries = _Entries(store)
         self._index = index
         self._limiter = anyio.CapacityLimiter(_THREADS)
         self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
@@ -97,10 +117,10 @@ class Selector:
     ) -> Answer:
         revision = index.revision
         hits = index.search(query, k=k, kinds=kinds, servers=servers)
-        return Answer(query, self._read(hits), revision, index.size)
+        return Answer(query, self._read(hits, revision), revision, index.size)
 
-    def _read(self, hits: list[Hit]) -> tuple[Found, ...]:
-        entries = self._store.get_entries([hit.id for hit in hits], live=True)
+    def _read(self, hits: list[Hit], revision: Revision) -> tuple[Found, ...]:
+        entries = self._entries.get([hit.id for hit in hits], revision)
         # An entry may have gone since the index was last updated: it is left out, not invented.
         return tuple(
             Found(entries[hit.id], hit.score, hit.signals) for hit in hits if hit.id in entries

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
 from toolcrib_registry.errors import InvalidConfig, InvalidInput
 from toolcrib_registry.types import JsonObject, Model, Server, Tool
@@ -47,7 +49,13 @@ def read_import(path: Path, *, base: Path | None = None) -> Imported:
             return parsed
     if first is not None and _is_tool(first):
         return _read_tools(path, source)
-    catalog = read_models(path, base=base)
+    try:
+        catalog = read_models(path, base=base)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{path} is neither an mcpServers file, nor a tools.jsonl (name and description, with "
+            f"input_schema or server), nor a catalogue of models: {error.detail}"
+        ) from error
     return Imported(
         source=source,
         models=catalog.models,
@@ -57,7 +65,8 @@ def read_import(path: Path, *, base: Path | None = None) -> Imported:
 
 def _read_servers(path: Path) -> Imported | None:
     """Read it as an ``mcpServers`` file, or return None where it plainly is none."""
-    text = _read_text(path).lstrip()
+    with _opened(path) as file:
+        text = file.read().lstrip()
     if not text.startswith(("{", "//", "/*")):
         return None
     parsed = load_servers(path)
@@ -108,15 +117,19 @@ def _first_object(path: Path) -> JsonObject | None:
 
 
 def _candidates(path: Path) -> Iterator[str]:
-    text = _read_text(path)
-    if not text.strip():
+    with _opened(path) as file:
+        head = list(islice(file, 3))
+    if not "".join(head).strip():
         raise InvalidInput(f"{path} is empty.")
-    yield from (line for line in text.splitlines()[:3] if line.strip())
-    yield text
+    yield from (line for line in head if line.strip())
+    with _opened(path) as file:
+        yield file.read()
 
 
-def _read_text(path: Path) -> str:
+@contextmanager
+def _opened(path: Path) -> Generator[TextIO]:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            yield file
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from toolcrib_registry.errors import StoreError
@@ -151,7 +152,7 @@ class Indexer:
         head = self._store.head()
         documents = list(_documents(self._store.iter_entries(live=True)))
         report = self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
-        if documents:
+        if documents and self._folder.exists():
             message = "The search index of %d entries was rebuilt (%s), %d texts embedded"
             logger.warning(message, report.indexed, rebuilt, report.embedded)
         return report
@@ -270,5 +271,7 @@ def _batched(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]
 
 
 def _report(on_progress: Progress | None, before: int, total: int, done: int) -> None:
+    # In a worker thread, this is where somebody who gave up can stop it. What was embedded stays.
+    anyio.from_thread.check_cancelled()
     if on_progress:
         on_progress(before + done, total)

@@ -6,7 +6,7 @@ at the new revision when a method returns.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,6 +19,8 @@ from toolcrib_registry.types import (
     CatalogTransport,
     Change,
     ChangeAction,
+    EntryChanges,
+    EntryId,
     Model,
     Server,
     ServerHealth,
@@ -178,47 +180,53 @@ class Registrar:
         by_server: dict[ServerName, list[Tool]] = {}
         for tool in tools:
             by_server.setdefault(tool.server, []).append(tool)
+        registered = {server.name: server for server in self._store.iter_servers()}
+        known = self._store.hashes_by_server()
         written = _Written()
+        missing: list[Server] = []
+        wanted: list[EntryChanges] = []
         for name, owned in by_server.items():
-            catalogue = self._catalogue(name, source, actor)
-            if catalogue.callable:
+            server = registered.get(name)
+            if server is None:
+                server = _catalogue(name, source)
+                missing.append(server)
+            if server.callable:
                 written.problems.append(
                     f"{name!r} is a live server here: {len(owned)} tools of the file were left out"
                 )
                 continue
-            self._import_server(catalogue, owned, source, actor, written)
+            changes = _difference(server, owned, known.get(name, {}), source, written)
+            if changes.upserts or changes.removals:
+                wanted.append(changes)
+        if missing or wanted:
+            written.changes += self._store.add_catalogues(missing, wanted, actor=actor)
         return written
 
-    def _import_server(
-        self,
-        catalogue: Server,
-        owned: Sequence[Tool],
-        source: str,
-        actor: str,
-        written: _Written,
-    ) -> None:
-        known = self._store.entry_hashes(catalogue.name)
-        difference = compare(catalogue.name, owned, known)
-        wanted = difference.changes
-        if catalogue.transport != CatalogTransport(source):
-            wanted = replace(wanted, removals=())
-        if wanted.upserts or wanted.removals:
-            written.changes += self._store.apply(wanted, actor=actor)
-        written.unchanged += difference.unchanged
-        written.servers += 1
-        written.problems += [f"{q.name}: {q.reason}" for q in difference.collisions]
 
-    def _catalogue(self, name: ServerName, source: str, actor: str) -> Server:
-        found = self._store.find_server(name)
-        if found:
-            return found
-        new = Server(
-            name=name,
-            transport=CatalogTransport(source),
-            origin=f"import:{source}",
-            health=ServerHealth(status=ServerStatus.READY),
-        )
-        return self._store.add_server(new, actor=actor)
+def _difference(
+    catalogue: Server,
+    owned: Sequence[Tool],
+    known: Mapping[EntryId, str],
+    source: str,
+    written: _Written,
+) -> EntryChanges:
+    difference = compare(catalogue.name, owned, known)
+    written.unchanged += difference.unchanged
+    written.servers += 1
+    written.problems += [f"{q.name}: {q.reason}" for q in difference.collisions]
+    if catalogue.transport == CatalogTransport(source):
+        return difference.changes
+    # Another file's catalogue of that name: what this one does not list is not gone.
+    return replace(difference.changes, removals=())
+
+
+def _catalogue(name: ServerName, source: str) -> Server:
+    return Server(
+        name=name,
+        transport=CatalogTransport(source),
+        origin=f"import:{source}",
+        health=ServerHealth(status=ServerStatus.READY),
+    )
 
 
 def _count(changes: Sequence[Change], action: ChangeAction) -> int:

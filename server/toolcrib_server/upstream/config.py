@@ -130,9 +130,9 @@ def server_from_command(
         InvalidConfig: the name cannot name a server, or there is no command.
     """
     if not argv or not argv[0]:
-        raise Place(origin, name).wrong("there is no command.", "Give the command to run.")
+        raise _place(name).wrong("there is no command.", "Give the command to run.")
     return build_server(
-        check_server_name(name, file=origin, key=name),
+        check_server_name(name, file=f"server {name!r}"),
         StdioTransport(argv[0], tuple(argv[1:]), dict(env or {}), cwd),
         tags=tags,
         enabled=enabled,
@@ -140,6 +140,10 @@ def server_from_command(
         call_timeout_s=call_timeout_s,
         origin=origin,
     )
+
+
+def _place(name: str) -> Place:
+    return Place(f"server {name!r}", "")
 
 
 def server_from_url(
@@ -159,7 +163,7 @@ def server_from_url(
     Raises:
         InvalidConfig: the name cannot name a server, or URL, headers or transport are wrong.
     """
-    place = Place(origin, name)
+    place = _place(name)
     kind = find_kind(transport)
     if kind not in {"http", "sse"}:
         raise place.at("transport").wrong(f"{transport!r} takes no URL.", "Use 'http' or 'sse'.")
@@ -167,7 +171,7 @@ def server_from_url(
     check_headers(headers or {}, place.at("headers"))
     make = HttpTransport if kind == "http" else SseTransport
     return build_server(
-        check_server_name(name, file=origin, key=name),
+        check_server_name(name, file=f"server {name!r}"),
         make(url, dict(headers or {})),
         tags=tags,
         enabled=enabled,

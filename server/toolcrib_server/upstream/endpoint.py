@@ -10,13 +10,15 @@ from .place import Place
 # --- values ------------------------------------------------------------------------------------
 
 
-def check_url(url: str, place: Place) -> None:
+def check_url(url: str, place: Place, *, resolved: bool = False) -> None:
     """Refuse what is not an http or https URL, or carries credentials.
+
+    ``resolved`` says that its references have been replaced, and all of it is to be judged.
 
     Raises:
         InvalidConfig: it names the fix.
     """
-    if url.startswith("${"):
+    if url.startswith("${") and not resolved:
         return  # nothing to see until it is resolved, at connect time
     try:
         parts = urlsplit(url)
@@ -27,6 +29,11 @@ def check_url(url: str, place: Place) -> None:
         raise place.wrong(
             f"{_without_userinfo(url)!r} is not an http or https URL.",
             "Write http://HOST:PORT/PATH or https://HOST/PATH.",
+        )
+    if not url.isascii() or "\\" in url or any(character <= " " for character in url):
+        raise place.wrong(
+            "holds a space, a backslash or a letter outside ASCII.",
+            "Write the host in its ASCII form (xn--…) and percent-encode the rest.",
         )
     if "@" in parts.netloc:
         raise place.wrong(

@@ -60,7 +60,10 @@ class Reply:
         where = self.headers.get("location")
         if self.status not in _REDIRECTING or where is None:
             return None
-        parts = urlsplit(urljoin(self._url, where))
+        try:
+            parts = urlsplit(urljoin(self._url, where))
+        except ValueError:
+            return "an address that is no URL"
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     @property
@@ -197,16 +200,21 @@ def _follow(reply: Reply, url: str) -> str | None:
     where = reply.headers.get("location")
     if reply.status not in _KEEPING_THE_METHOD or where is None:
         return None
-    onward = urljoin(url, where)
-    return onward if same_origin(url, onward) else None
+    return join_within_origin(url, where)
 
 
-def same_origin(url: str, other: str) -> bool:
-    """Whether two URLs have scheme, host and port in common, and the second no user name."""
+def join_within_origin(url: str, where: str) -> str | None:
+    """Join ``where`` to ``url``; None unless that is a URL of the same scheme, host and port.
+
+    Neither is one with a user name, or with characters that no URL may hold.
+    """
     try:
-        return _origin(url) == _origin(other) and "@" not in urlsplit(other).netloc
+        onward = urljoin(url, where)
+        if _origin(url) != _origin(onward) or "@" in urlsplit(onward).netloc:
+            return None
     except ValueError:
-        return False
+        return None
+    return onward if all("!" <= character <= "~" for character in onward) else None
 
 
 def _origin(url: str) -> str:

@@ -40,6 +40,27 @@ class BadAnswer(LinkFailure):
     """The server answered with something that is not MCP."""
 
 
+class Unrelayable(BadAnswer):
+    """The server sent JSON that cannot be handed on.
+
+    ``answered`` are the ids of the requests it answers; None when they could not be made out.
+    """
+
+    def __init__(self, reason: str, answered: tuple[object, ...] | None) -> None:
+        super().__init__(reason)
+        self.answered = answered
+
+
+class TooDeep(Unrelayable):
+    """Its message nests too deeply, but has been read; ``result`` is for who can part it."""
+
+    def __init__(
+        self, reason: str, answered: tuple[object, ...] | None, result: dict[str, Any] | None
+    ) -> None:
+        super().__init__(reason, answered)
+        self.result = result
+
+
 class Oversized(LinkFailure):
     """The server answered with more than the limit, in bytes."""
 

@@ -18,16 +18,25 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from toolcrib_registry.types import HttpTransport
 
 from . import rpc
+from .decoding import decode
 from .endpoint_client import EndpointClient, Reply
 from .events import EventParser, ServerEvent
-from .failures import BadAnswer, LinkFailure, LinkLost, RpcFailure, Unanswered, Unauthorized
+from .failures import (
+    BadAnswer,
+    LinkFailure,
+    LinkLost,
+    RpcFailure,
+    Unanswered,
+    Unauthorized,
+    Unrelayable,
+)
 from .link import LinkLimits, LinkState, OnNotification
 from .rpc import OnProgress
 
 VERSION_HEADER = "mcp-protocol-version"
 _SESSION_HEADER = "mcp-session-id"
 _ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
-_WRONG_PLACE = '; check the URL, and if it speaks HTTP+SSE, set "type": "sse"'
+_WRONG_PLACE = '; check the URL, and if it speaks HTTP+SSE, say so ("type": "sse", or --sse)'
 _RESUMES = 3
 _DEFAULT_RETRY_MS = 1000
 _LONGEST_RETRY_MS = 30_000
@@ -177,7 +186,7 @@ class HttpLink:
 
     def _read_json(self, body: bytes, call_id: int) -> dict[str, Any]:
         try:
-            message = rpc.decode(body)
+            message = decode(body)
         except ValueError as error:
             raise BadAnswer(f"answered with something that is not JSON: {error}") from None
         if not isinstance(message, dict):
@@ -218,7 +227,12 @@ class HttpLink:
         self, event: ServerEvent, call_id: int | None, on_progress: OnProgress | None
     ) -> dict[str, Any] | tuple[float, float | None, str | None] | None:
         """Deal with one event; return it when it answers ``call_id`` or tells of its progress."""
-        message = _decode_event(event)
+        try:
+            message = _decode_event(event)
+        except Unrelayable as failure:
+            if call_id is not None and _may_answer(failure, call_id):
+                raise
+            message = None
         if message is None:
             self._noise += bool(event.data)
             return None
@@ -270,7 +284,7 @@ class HttpLink:
         if reply.content_type != "application/json":
             return None
         try:
-            message = rpc.decode(await reply.read(self._limits.max_message_bytes))
+            message = decode(await reply.read(self._limits.max_message_bytes))
             if isinstance(message, dict):
                 rpc.open_response(cast("dict[str, Any]", message))
         except RpcFailure as failure:
@@ -278,6 +292,11 @@ class HttpLink:
         except (ValueError, LinkFailure):
             return None
         return None
+
+
+def _may_answer(failure: Unrelayable, call_id: int) -> bool:
+    answered = failure.answered
+    return answered is None or any(rpc.same_id(each, call_id) for each in answered)
 
 
 def _forgot_session(status: int, failure: RpcFailure | None) -> bool:
@@ -306,7 +325,7 @@ def _decode_event(event: ServerEvent) -> dict[str, Any] | None:
     if event.event != "message" or not event.data:
         return None
     try:
-        message = rpc.decode(event.data)
+        message = decode(event.data)
     except ValueError:
         return None
     return cast("dict[str, Any]", message) if isinstance(message, dict) else None

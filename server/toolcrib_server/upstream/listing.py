@@ -17,10 +17,12 @@ from mcp.shared.inbound import find_invalid_x_mcp_header
 
 from toolcrib_registry.types import EntryKind, JsonObject, Quarantined
 
+from .decoding import MAX_DEPTH, is_deeper
 from .era import Greeting
-from .failures import BadAnswer, RpcFailure
+from .failures import BadAnswer, RpcFailure, TooDeep
 from .rpc import METHOD_NOT_FOUND
 from .schemas import SchemaCheck
+from .secrets import MASK, Redactor
 
 MAX_PAGES = 1000
 MAX_OBJECTS = 20_000
@@ -37,6 +39,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that a reader does not see: controls, bidi marks, surrogates, separators."""
 _LONGEST_SHOWN = 80
+_LONGEST_TTL_MS = 7 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +108,10 @@ class _Pages:
     failure: str | None = None
 
 
-async def read_listing(ask: Ask, greeting: Greeting, *, check: SchemaCheck) -> Listing:
-    """Read every list the server has.
+async def read_listing(
+    ask: Ask, greeting: Greeting, *, check: SchemaCheck, redact: Redactor | None = None
+) -> Listing:
+    """Read every list the server has; ``redact`` masks the secrets that it was given.
 
     Raises:
         LinkFailure: The tools cannot be listed, or a list never ends or is too large.
@@ -115,7 +120,8 @@ async def read_listing(ask: Ask, greeting: Greeting, *, check: SchemaCheck) -> L
     for shelf in _SHELVES:
         if _offers(greeting, shelf):
             pages[shelf] = await _read_shelf(ask, shelf)
-    sifting = _Sifting(check, modern=greeting.is_modern)
+    mask = redact or Redactor(())
+    sifting = _Sifting(check, mask, modern=greeting.is_modern)
     kept = {
         shelf: await anyio.to_thread.run_sync(sifting.sift, shelf, read)
         for shelf, read in pages.items()
@@ -128,9 +134,9 @@ async def read_listing(ask: Ask, greeting: Greeting, *, check: SchemaCheck) -> L
         templates=kept.get(_TEMPLATES, ()),
         quarantined=tuple(sifting.quarantined),
         protocol_version=greeting.protocol_version,
-        reported_name=greeting.name,
-        reported_version=greeting.version,
-        instructions=greeting.instructions,
+        reported_name=mask.mask_all(greeting.name),
+        reported_version=mask.mask_all(greeting.version),
+        instructions=mask.mask_all(greeting.instructions),
         ttl_ms=min(ttls, default=None),
     )
 
@@ -158,7 +164,7 @@ async def _read_pages(ask: Ask, shelf: _Shelf) -> _Pages:
     seen: set[str] = set()
     params: dict[str, Any] = {}
     for _ in range(MAX_PAGES):
-        result = await ask(shelf.method, params)
+        result = await _ask(ask, shelf.method, params)
         cursor = _take_page(pages, result, shelf)
         if cursor is None:
             return pages
@@ -167,6 +173,15 @@ async def _read_pages(ask: Ask, shelf: _Shelf) -> _Pages:
         seen.add(cursor)
         params = {"cursor": cursor}
     raise BadAnswer(f"has more than {MAX_PAGES} pages in {shelf.method}")
+
+
+async def _ask(ask: Ask, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return await ask(method, params)
+    except TooDeep as failure:
+        if failure.result is None:
+            raise
+        return failure.result  # each object of the list is judged by itself
 
 
 def _take_page(pages: _Pages, result: Mapping[str, Any], shelf: _Shelf) -> str | None:
@@ -178,7 +193,7 @@ def _take_page(pages: _Pages, result: Mapping[str, Any], shelf: _Shelf) -> str |
         raise BadAnswer(f"lists more than {MAX_OBJECTS} {shelf.key}")
     ttl = result.get("ttlMs")
     if isinstance(ttl, (int, float)) and not isinstance(ttl, bool):
-        ttl_ms = max(0, int(ttl))
+        ttl_ms = int(max(0, min(_LONGEST_TTL_MS, ttl)))
         pages.ttl_ms = ttl_ms if pages.ttl_ms is None else min(ttl_ms, pages.ttl_ms)
     cursor = result.get("nextCursor")
     if cursor is not None and not isinstance(cursor, str):
@@ -189,17 +204,19 @@ def _take_page(pages: _Pages, result: Mapping[str, Any], shelf: _Shelf) -> str |
 class _Sifting:
     """Tells good objects from bad ones. Runs in a thread: thousands of schemas take a while."""
 
-    def __init__(self, check: SchemaCheck, *, modern: bool) -> None:
+    def __init__(self, check: SchemaCheck, redact: Redactor, *, modern: bool) -> None:
         self._check = check
+        self._redact = redact
         self._modern = modern
         self._size = 0
         self.quarantined: list[Quarantined] = []
 
     def sift(self, shelf: _Shelf, pages: _Pages) -> tuple[JsonObject, ...]:
         if pages.failure is not None:
-            self.quarantined.append(Quarantined(shelf.kind, WHOLE_LIST, pages.failure))
+            self._set_aside(shelf, WHOLE_LIST, pages.failure)
         kept: dict[str, JsonObject] = {}
-        for at, listed in enumerate(pages.objects):
+        for at, sent in enumerate(pages.objects):
+            listed = self._mask(sent)
             fault = self._find_fault(listed, shelf)
             if fault is None:
                 identity = listed[shelf.identity]
@@ -207,18 +224,29 @@ class _Sifting:
                     kept[identity] = listed
                     continue
                 fault = f"the {shelf.identity} was listed before; the first one is kept"
-            name = _shown_name(listed, shelf, at)
-            self.quarantined.append(Quarantined(shelf.kind, name, fault))
+            self._set_aside(shelf, _shown_name(listed, shelf, at), fault)
         return tuple(kept.values())
+
+    def _mask(self, sent: Any) -> Any:
+        # What nests too deeply is set aside; its name alone is kept of it.
+        is_flat = self._redact.has_secrets and not is_deeper(sent, MAX_DEPTH)
+        return self._redact.mask_all(sent) if is_flat else sent
+
+    def _set_aside(self, shelf: _Shelf, name: str, fault: str) -> None:
+        reason = self._redact.mask_all(fault)
+        self.quarantined.append(Quarantined(shelf.kind, self._redact.mask_all(name), reason))
 
     def _find_fault(self, listed: object, shelf: _Shelf) -> str | None:
         if not isinstance(listed, dict):
             return "is not an object"
         known = cast("dict[str, Any]", listed)
-        fault = self._fault_in_size(known) or _fault_in_name(known.get(shelf.identity), shelf)
+        name = known.get(shelf.identity)
+        fault = self._fault_in_size(known) or self._fault_in_name(name, shelf)
         fault = fault or _fault_in_fields(known)
         if fault is None and shelf is _TOOLS:
             fault = self._fault_in_schemas(known)
+        if fault is None and is_deeper(known, MAX_DEPTH):
+            return "is nested too deeply"
         return fault
 
     def _fault_in_size(self, listed: Mapping[str, Any]) -> str | None:
@@ -236,6 +264,11 @@ class _Sifting:
         if len(encoded) > MAX_OBJECT_BYTES:
             return f"is {len(encoded)} bytes large; the limit is {MAX_OBJECT_BYTES}"
         return "holds a NUL character" if _NUL.search(encoded) else None
+
+    def _fault_in_name(self, name: object, shelf: _Shelf) -> str | None:
+        if self._redact.has_secrets and isinstance(name, str) and MASK in name:
+            return f"its {shelf.identity} holds a secret that the server was given"
+        return _fault_in_name(name, shelf)
 
     def _fault_in_schemas(self, tool: Mapping[str, Any]) -> str | None:
         schema = tool.get("inputSchema")

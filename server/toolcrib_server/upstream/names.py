@@ -26,7 +26,7 @@ def suggest_server_name(name: str) -> str:
     return clean or "server"
 
 
-def check_server_name(name: str, *, file: str, key: str) -> ServerName:
+def check_server_name(name: str, *, file: str, key: str | None = None) -> ServerName:
     """Narrow ``name`` to one that may name a server.
 
     Raises:

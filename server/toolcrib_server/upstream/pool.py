@@ -182,6 +182,8 @@ class ConnectionPool:
     async def list_all(self, server: Server) -> Listing:
         """List everything a server has, all pages; what is malformed is set aside.
 
+        Credentials that the server was given are masked where it repeats them.
+
         Raises:
             UpstreamError: As `call_tool`.
             NotCallable: The server is a catalogue.
@@ -194,6 +196,7 @@ class ConnectionPool:
                         partial(connection.request, timeout_s=self._list_timeout_s),
                         connection.greeting,
                         check=self._schemas,
+                        redact=slot.redact_listing,
                     )
             except TimeoutError:
                 raise UpstreamTimeout(server.name, "its lists", self._list_timeout_s) from None
@@ -319,6 +322,7 @@ class ConnectionPool:
             attempt.fail(UpstreamUnavailable(slot.server.name, slot.last_error))
             return
         slot.redact = Redactor(resolved.secrets)
+        slot.redact_listing = Redactor(resolved.credentials)
         died_of = await self._hold(slot, attempt, resolved.transport)
         if died_of is not None and not slot.handshake_first:
             # Some old servers die of a method they do not know; they are not probed again.
@@ -360,7 +364,7 @@ class ConnectionPool:
         resolved = resolve(server, env=self._env, secrets=self._secrets)
         url = getattr(resolved.transport, "url", None)
         if url is not None:
-            check_url(url, Place(f"server {server.name!r}", "url"))
+            check_url(url, Place(f"server {server.name!r}", "url"), resolved=True)
         return resolved
 
     def _fail(self, slot: Slot, attempt: Attempt, failure: LinkFailure | TimeoutError) -> None:

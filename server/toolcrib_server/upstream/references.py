@@ -7,7 +7,7 @@ secret is ever kept with the server. ``$${`` stands for a plain ``${``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,13 +18,17 @@ from toolcrib_registry.types import (
     Server,
     SseTransport,
     StdioTransport,
+    Transport,
 )
+
+from .sensitive import find_url_secrets, is_secret, split_args
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|\$\{")
 _BODY = re.compile(
     r"(?:(?P<scheme>[A-Za-z]+):(?!-))?(?P<name>.*?)(?::-(?P<default>.*))?", re.DOTALL
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OWN_VARIABLES = "TOOLCRIB_"
 _HOST_VARIABLES = frozenset(
     {"workspaceFolder", "workspaceFolderBasename", "userHome", "pathSeparator", "file", "cwd"}
 )
@@ -47,6 +51,9 @@ class Resolved:
 
     transport: LiveTransport
     secrets: frozenset[str]
+    """All that was filled in; masked in errors."""
+    credentials: frozenset[str] = frozenset()
+    """Those of them that are no ordinary words; masked in what the server lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,19 @@ def has_reference(value: str) -> bool:
     return any(match.group() != "$${" for match in _REFERENCE.finditer(value))
 
 
+def list_secret_keys(transport: Transport) -> frozenset[str]:
+    """List the keys of all ``${secret:KEY}`` in a transport."""
+    match transport:
+        case StdioTransport(command=command, args=args, env=env, cwd=cwd):
+            values = [command, *args, *env.values(), cwd or ""]
+        case HttpTransport(url=url, headers=headers) | SseTransport(url=url, headers=headers):
+            values = [url, *headers.values()]
+        case CatalogTransport():
+            values = []
+    bodies = (each["body"] or "" for value in values for each in _REFERENCE.finditer(value))
+    return frozenset(b.removeprefix("secret:") for b in bodies if b.startswith("secret:"))
+
+
 def list_host_references(value: str) -> tuple[str, ...]:
     """List the references in ``value`` that only an editor can resolve, as ``input:token``."""
     bodies = (match.group("body") or "" for match in _REFERENCE.finditer(value))
@@ -107,7 +127,17 @@ def resolve(server: Server, *, env: Mapping[str, str], secrets: Secrets) -> Reso
         return filled
 
     transport = _fill_transport(server, fill)
-    return Resolved(transport, frozenset(hidden))
+    credentials = frozenset(_find_credentials(transport))
+    return Resolved(transport, credentials | hidden, credentials)
+
+
+def _find_credentials(transport: LiveTransport) -> Iterator[str]:
+    match transport:
+        case StdioTransport(args=args, env=named):
+            yield from (part.secret for part in split_args(args) if part.secret)
+        case HttpTransport(url=url, headers=named) | SseTransport(url=url, headers=named):
+            yield from find_url_secrets(url)
+    yield from (value for name, value in named.items() if is_secret(name, value))
 
 
 class _Fill(Protocol):
@@ -143,6 +173,8 @@ def _one_line(value: str, server: str, key: str) -> str:
         raise _Place(server, key).wrong(
             "its value holds a line break or control character.", "Put one line there."
         )
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise _Place(server, key).wrong("its value is not UTF-8 text.", "Set it to such text.")
     return value.strip()
 
 
@@ -164,6 +196,11 @@ def _look_up(body: str, *, env: Mapping[str, str], secrets: Secrets, place: _Pla
     scheme, name, default = _split(body)
     if scheme == "secret":
         return _secret(name, secrets, place)
+    if name.startswith(_OWN_VARIABLES):
+        raise place.wrong(
+            f"{name} is a setting of Toolcrib itself, which no server is shown.",
+            "Use a variable of another name.",
+        )
     if scheme == "input" or body in _HOST_VARIABLES:
         raise place.wrong(
             f"${{{body}}} can be filled in by an editor only.",
@@ -194,6 +231,10 @@ def _split(body: str) -> tuple[str, str, str | None]:
 
 
 def _secret(key: str, secrets: Secrets, place: _Place) -> str:
+    if not key.startswith(f"{place.server}/"):
+        raise place.wrong(
+            f"the secret {key} belongs to another server.", "Write the value, or a variable."
+        )
     found = secrets.find(key)
     if found is None:
         raise place.wrong(

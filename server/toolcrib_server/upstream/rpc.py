@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import anyio
 
-from .failures import BadAnswer, LinkLost, RpcFailure
+from .failures import BadAnswer, LinkLost, RpcFailure, Unrelayable
 
 OnProgress = Callable[[float, float | None, str | None], Any]
 """Called with (progress, total, message); may return an awaitable."""
@@ -23,26 +23,17 @@ NOT_CANCELLED = frozenset({"initialize", "server/discover"})
 """Requests that the specification forbids to cancel."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_OF_A_RESPONSE = frozenset({"id", "result", "error"})
 _MAX_PROGRESS_QUEUED = 1000
 _MOST_ERROR_CHARS = 4000
+_LARGEST = 1e300
+"""No progress is larger; integers may be too large for a float, and floats infinite."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """Write a message as one line of UTF-8 JSON, without the newline."""
     # Lone surrogates are legal in JSON escapes but not in UTF-8; a caller may have sent some.
     return _encode(message).encode("utf-8", "replace")
-
-
-def decode(data: bytes | bytearray | str) -> Any:
-    """Read JSON.
-
-    Raises:
-        ValueError: It is not JSON, or nested beyond what the parser takes.
-    """
-    try:
-        return json.loads(data)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def request(call_id: int, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +67,7 @@ def answer(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_response(message: Mapping[str, Any]) -> bool:
     """Whether the message answers a request, rather than being one or a notification."""
-    return "method" not in message and ("result" in message or "error" in message)
+    return "method" not in message and not message.keys().isdisjoint(_OF_A_RESPONSE)
 
 
 def same_id(answered: object, call_id: int) -> bool:
@@ -89,15 +80,29 @@ def open_response(message: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         RpcFailure: The response is an error.
-        BadAnswer: It is neither an error nor a result object.
+        BadAnswer: It is neither an error nor a result object that can be handed on.
     """
     result = message.get("result")
     if isinstance(result, dict):
-        return cast("dict[str, Any]", result)
+        return _check_content(cast("dict[str, Any]", result))
     error = message.get("error")
     if isinstance(error, dict):
         raise _failure(cast("dict[str, Any]", error))
     raise BadAnswer("answered with neither a result object nor an error object")
+
+
+def _check_content(result: dict[str, Any]) -> dict[str, Any]:
+    if "content" not in result:
+        return result
+    content = result["content"]
+    if not isinstance(content, list):
+        raise BadAnswer("answered with 'content' that is not a list")
+    for at, block in enumerate(cast("list[Any]", content)):
+        if not isinstance(block, dict):
+            raise BadAnswer(f"answered with 'content' whose item {at} is not an object")
+        if not isinstance(cast("dict[str, Any]", block).get("type"), str):
+            raise BadAnswer(f"answered with 'content' whose item {at} has no 'type'")
+    return result
 
 
 def _failure(error: Mapping[str, Any]) -> RpcFailure:
@@ -111,14 +116,15 @@ def _failure(error: Mapping[str, Any]) -> RpcFailure:
 
 def read_progress(params: Mapping[str, Any]) -> tuple[float, float | None, str | None] | None:
     """Narrow the parameters of a progress notification; None when they are malformed."""
-    progress, total, text = params.get("progress"), params.get("total"), params.get("message")
-    if not isinstance(progress, (int, float)):
+    progress, total = _number(params.get("progress")), _number(params.get("total"))
+    text = params.get("message")
+    return None if progress is None else (progress, total, text if isinstance(text, str) else None)
+
+
+def _number(value: object) -> float | None:
+    if not isinstance(value, (int, float)) or not -_LARGEST <= value <= _LARGEST:
         return None
-    return (
-        float(progress),
-        float(total) if isinstance(total, (int, float)) else None,
-        text if isinstance(text, str) else None,
-    )
+    return float(value)
 
 
 async def report(on_progress: OnProgress, step: tuple[float, float | None, str | None]) -> None:
@@ -205,6 +211,21 @@ class Calls:
         call = self._find(params.get("progressToken"))
         if call is not None:
             call.progress(params)
+
+    def fail(self, failure: Unrelayable) -> None:
+        """Fail the requests that an unusable message answers.
+
+        Raises:
+            Unrelayable: It cannot be told which of several it answers.
+        """
+        answered = failure.answered
+        if answered is None and len(self._calls) > 1:
+            raise failure
+        calls = [self._find(each) for each in (self._calls if answered is None else answered)]
+        found = [call for call in calls if call is not None]
+        self.unmatched += not found
+        for call in found:
+            call.settle(failure)
 
     def fail_all(self, reason: LinkLost | BadAnswer) -> None:
         """Tell every waiter that no answer will come."""

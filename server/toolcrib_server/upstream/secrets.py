@@ -6,16 +6,18 @@ Knows how a server's settings name a secret; does not know when they are resolve
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from typing import Any, cast
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from toolcrib_registry.errors import InvalidConfig
 from toolcrib_registry.types import (
@@ -28,12 +30,14 @@ from toolcrib_registry.types import (
 )
 
 from .jsonc import parse_jsonc
-from .references import has_reference
+from .references import has_reference, list_secret_keys
+from .sensitive import Split, split_args, split_query, split_url
 
 MASK = "•••"
 _SHORTEST_SECRET = 6
 """Shorter values are too likely to be ordinary words to be masked everywhere."""
 _PRIVATE = 0o600
+_NOT_IN_A_KEY = re.compile(r"[^\w.-]", re.ASCII)
 
 
 class SecretStore:
@@ -148,39 +152,67 @@ def _locked(path: Path) -> Generator[None]:
 
 
 def seal(server: Server, secrets: SecretStore) -> Server:
-    """Move literal env and header values into ``secrets``; return the server with references.
+    """Move literal secrets into ``secrets``; return the server with references in their places.
 
-    Values that hold a reference already, and empty ones, stay as they are.
+    They are the values of env and headers, and what `sensitive` finds in arguments and in a URL's
+    query. Values that hold a reference already, and empty ones, stay as they are.
 
     Raises:
         InvalidConfig: the secrets file is damaged.
     """
+    sealing = _Sealing(server)
     match server.transport:
-        case StdioTransport(env=env) as stdio:
-            kept, moved = _seal_values(server.name, "env", env)
-            transport = replace(stdio, env=kept)
-        case HttpTransport(headers=headers) | SseTransport(headers=headers) as remote:
-            kept, moved = _seal_values(server.name, "headers", headers)
-            transport = replace(remote, headers=kept)
+        case StdioTransport(args=args, env=env) as stdio:
+            transport = replace(stdio, args=sealing.args(args), env=sealing.values("env", env))
+        case HttpTransport(url=url, headers=headers) | SseTransport(url=url, headers=headers) as to:
+            transport = replace(
+                to, url=sealing.url(url), headers=sealing.values("headers", headers)
+            )
         case CatalogTransport():
             return server
-    secrets.put(moved)
+    secrets.put(sealing.moved)
     return replace(server, transport=transport)
 
 
-def _seal_values(
-    server: ServerName, field: str, values: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    kept: dict[str, str] = {}
-    moved: dict[str, str] = {}
-    for name, value in values.items():
-        key = f"{server}/{field}/{name}"
-        literal = bool(value) and not has_reference(value)
-        kept[name] = f"${{secret:{key}}}" if literal else value
-        if literal:
-            # An escaped "$${" would be unescaped when expanded; a secret is taken as it is.
-            moved[key] = value.replace("$${", "${")
-    return kept, moved
+class _Sealing:
+    """Puts references in the place of literals; ``moved`` is what they refer to."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server.name
+        self._referred = list_secret_keys(server.transport)
+        self.moved: dict[str, str] = {}
+
+    def values(self, field: str, values: Mapping[str, str]) -> dict[str, str]:
+        return {name: self._reference(field, name, value) for name, value in values.items()}
+
+    def args(self, args: Sequence[str]) -> tuple[str, ...]:
+        parts = enumerate(split_args(args))
+        return tuple(self._rejoin("args", str(at), part) for at, part in parts)
+
+    def url(self, url: str) -> str:
+        head, query, fragment = split_url(url)
+        parts = split_query(query)
+        sealed = [self._rejoin("query", _NOT_IN_A_KEY.sub("_", p.name), p) for p in parts]
+        return "".join((head, *sealed, fragment))
+
+    def _rejoin(self, field: str, name: str, part: Split) -> str:
+        if has_reference(part.shown):
+            return part.shown + part.secret  # cut inside of a reference
+        return part.shown + self._reference(field, name, part.secret)
+
+    def _reference(self, field: str, name: str, value: str) -> str:
+        if not value or has_reference(value):
+            return value
+        key = self._free_key(f"{self._server}/{field}/{name}")
+        # An escaped "$${" would be unescaped when expanded; a secret is taken as it is.
+        self.moved[key] = value.replace("$${", "${")
+        return f"${{secret:{key}}}"
+
+    def _free_key(self, key: str) -> str:
+        """Find a key that nothing else refers to: an argument may have moved to another place."""
+        taken = self._referred | self.moved.keys()
+        numbered = (f"{key}-{number}" for number in itertools.count(2))
+        return key if key not in taken else next(each for each in numbered if each not in taken)
 
 
 class Redactor:
@@ -195,17 +227,43 @@ class Redactor:
         """Return ``text`` with each secret replaced by `MASK`."""
         return self._pattern.sub(MASK, text) if self._pattern else text
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether there is anything to mask."""
+        return self._pattern is not None
+
+    def mask_all(self, value: Any) -> Any:
+        """Return decoded JSON with the secrets in every string and key masked; None stays None."""
+        if self._pattern is None:
+            return value
+        if isinstance(value, str):
+            return self._pattern.sub(MASK, value)
+        if isinstance(value, list):
+            return [self.mask_all(each) for each in cast("list[Any]", value)]
+        if isinstance(value, dict):
+            known = cast("dict[str, Any]", value)
+            return {self(key): self.mask_all(each) for key, each in known.items()}
+        return value
+
 
 def _forms(secret: str) -> set[str]:
     # "Bearer x": the token leaks just as well without its scheme.
     scheme, _, token = secret.rpartition(" ")
     parts = {secret, token} if scheme else {secret}
-    forms = {part for part in parts if len(part) >= _SHORTEST_SECRET}
+    forms = {part for part in parts if _is_long(part)}
+    with suppress(ValueError):
+        forms |= {form for form in (urlsplit(secret).password or "",) if _is_long(form)}
     for part in tuple(forms):
         forms |= {quote(part, safe=""), quote_plus(part), json.dumps(part)[1:-1]}
+        # Those of a query are kept encoded.
+        forms |= {form for form in (unquote(part), unquote_plus(part)) if _is_long(form)}
         forms.add(base64.b64encode(part.encode()).decode().rstrip("="))
         with suppress(ValueError):
             decoded = base64.b64decode(part, validate=True).decode()
             password = decoded.partition(":")[2]
-            forms |= {form for form in (decoded, password) if len(form) >= _SHORTEST_SECRET}
+            forms |= {form for form in (decoded, password) if _is_long(form)}
     return forms
+
+
+def _is_long(text: str) -> bool:
+    return len(text) >= _SHORTEST_SECRET

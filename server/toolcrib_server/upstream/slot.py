@@ -88,6 +88,7 @@ class Slot:
         self.handshake_first = False
         self.header_maps: dict[str, HeaderMap] = {}
         self.redact = Redactor(())
+        self.redact_listing = Redactor(())
         self.opened = 0
         self.failures = 0
         self.retry_at = 0.0

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
-from urllib.parse import urljoin
 
 import anyio
 import anyio.abc
@@ -14,9 +13,18 @@ import anyio.abc
 from toolcrib_registry.types import SseTransport
 
 from . import rpc
-from .endpoint_client import EndpointClient, Reply, same_origin
+from .decoding import decode
+from .endpoint_client import EndpointClient, Reply, join_within_origin
 from .events import EventParser, ServerEvent
-from .failures import BadAnswer, LinkFailure, LinkLost, Oversized, Unanswered, Unauthorized
+from .failures import (
+    BadAnswer,
+    LinkFailure,
+    LinkLost,
+    Oversized,
+    Unanswered,
+    Unauthorized,
+    Unrelayable,
+)
 from .link import LinkLimits, LinkState, OnNotification
 from .rpc import Calls, OnProgress
 
@@ -148,17 +156,20 @@ class SseLink:
             self._ready.set()
 
     def _learn_endpoint(self, event: ServerEvent) -> None:
-        endpoint = urljoin(self._url, event.data)
-        if not same_origin(self._url, endpoint):
-            raise BadAnswer("wants messages sent to another host")
+        endpoint = join_within_origin(self._url, event.data)
+        if endpoint is None:
+            raise BadAnswer("wants messages sent to another host, or to no URL")
         self._post_url = endpoint
         self._ready.set()
 
     def _take(self, event: ServerEvent, tasks: anyio.abc.TaskGroup) -> None:
         try:
-            decoded = rpc.decode(event.data)
+            decoded = decode(event.data)
         except ValueError:
             decoded = None
+        except Unrelayable as failure:
+            self._calls.fail(failure)
+            return
         if not isinstance(decoded, dict):
             self._noise += 1
             return

@@ -16,7 +16,8 @@ import anyio.abc
 from toolcrib_registry.types import StdioTransport
 
 from . import rpc
-from .failures import BadAnswer, LinkLost
+from .decoding import decode
+from .failures import BadAnswer, LinkLost, Unrelayable
 from .link import LinkLimits, LinkState, OnNotification
 from .process import ChildProcess, open_child
 from .rpc import Calls, OnProgress
@@ -147,6 +148,8 @@ class StdioLink:
         except LineTooLong:
             cap = self._limits.max_message_bytes
             self._lose(BadAnswer(f"sent a line of more than {cap} bytes"))
+        except Unrelayable as failure:
+            self._lose(failure)
         except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
             self._lose(LinkLost(await self._say_how_it_ended()))
 
@@ -171,9 +174,12 @@ class StdioLink:
         if not line.strip():
             return
         try:
-            decoded = rpc.decode(line)
+            decoded = decode(line)
         except ValueError:
             self._noise += 1
+            return
+        except Unrelayable as failure:
+            self._calls.fail(failure)
             return
         # Revisions before 2025-06-18 allowed batches.
         for message in cast("list[Any]", decoded) if isinstance(decoded, list) else [decoded]:

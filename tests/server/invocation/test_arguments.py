@@ -145,3 +145,55 @@ def test_any_arguments_pass_or_are_refused_with_a_reason(arguments: dict[str, An
 def test_the_shape_of_arguments_never_holds_a_value(arguments: dict[str, str]) -> None:
     shape = shape_of(arguments)
     assert all(described == f"string({len(arguments[key])})" for key, described in shape.items())
+
+
+def doubling(keyword: str) -> dict[str, Any]:
+    """A schema whose evaluation doubles at each of forty levels."""
+    defs = {
+        f"d{i}": {keyword: [{"$ref": f"#/$defs/d{i + 1}"}, {"$ref": f"#/$defs/d{i + 1}"}]}
+        for i in range(40)
+    }
+    return {"$ref": "#/$defs/d0", "$defs": {**defs, "d40": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments"),
+    [
+        (doubling("allOf"), {"a": 1}),
+        (doubling("anyOf"), {"a": 1}),
+        (doubling("oneOf"), {"a": 1}),
+        ({"patternProperties": {"^(a+)+$": {}, "^(a|a)*$": {}}}, {"a" * 50 + "!": 1}),
+        (
+            {"properties": {"a": {"items": {"pattern": "^(x+x+)+y$"}}}},
+            {"a": ["x" * 60] * 500},
+        ),
+        ({"properties": {"a": {"uniqueItems": True}}}, {"a": [{"n": i} for i in range(20_000)]}),
+    ],
+    ids=["allOf", "anyOf", "oneOf", "patternProperties", "many patterns", "uniqueItems"],
+)
+def test_no_schema_holds_the_process(schema: dict[str, Any], arguments: dict[str, Any]) -> None:
+    started = time.monotonic()
+    with suppress(InvalidArguments):
+        ArgumentCheck("t", schema).check(arguments)
+    assert time.monotonic() - started < 5
+
+
+def test_items_that_are_the_same_are_found() -> None:
+    schema = {"properties": {"a": {"uniqueItems": True}}}
+    (problem,) = problems({"a": [{"x": 1, "y": 2}, {"y": 2, "x": 1}]}, schema)
+    assert problem == ArgumentProblem("a", "has items that are the same")
+
+
+def test_names_that_fit_a_pattern_are_checked() -> None:
+    schema = {"patternProperties": {"^n_": {"type": "integer"}}}
+    assert problems({"n_a": "x", "other": "x"}, schema) == [
+        ArgumentProblem("n_a", "is string", "integer")
+    ]
+
+
+def test_arguments_nested_without_end_are_refused() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(500):
+        deep = {"a": deep}
+    (problem,) = problems(deep, {})
+    assert "nested deeper than 64" in problem.problem

@@ -14,6 +14,7 @@ KEYS = KeyRing([ApiKey("reader", USER, Role.USER), ApiKey("boss", ADMIN, Role.AD
 
 OPEN, READ, WRITE = "open", "read", "write"
 MATRIX = {
+    ("GET", "/"): OPEN,
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/api/v1/servers"): READ,

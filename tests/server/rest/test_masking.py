@@ -5,8 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolcrib_registry.errors import InvalidInput
-from toolcrib_registry.types import CatalogTransport, HttpTransport, StdioTransport
-from toolcrib_server.rest.masking import MASK, mask_url, mask_value, masked, unmasked
+from toolcrib_registry.types import (
+    CatalogTransport,
+    HttpTransport,
+    Server,
+    ServerName,
+    StdioTransport,
+)
+from toolcrib_server.rest.masking import (
+    MASK,
+    mask_args,
+    mask_url,
+    mask_value,
+    masked,
+    new_references,
+    unmasked,
+)
+from toolcrib_server.upstream.secrets import SecretStore, seal
 
 
 @pytest.mark.parametrize(
@@ -55,6 +70,25 @@ def test_no_literal_shows_and_everything_comes_back(literal, other):
         assert literal not in repr(shown)
         assert other not in repr(shown)
         assert unmasked(shown, transport) == transport
+
+
+def test_what_was_sealed_shows_as_its_reference_and_comes_back(tmp_path):
+    store = SecretStore(tmp_path / "secrets.json")
+    stdio = StdioTransport("run", ("--api-key", "abc", "-e", "A_TOKEN=def", "https://u:p@h/?x=1"))
+    http = HttpTransport("https://x.example/mcp?a=1&key=abc")
+    for transport in (stdio, http):
+        sealed = seal(Server(name=ServerName("s"), transport=transport), store).transport
+        shown = masked(sealed)
+        assert "${secret:s/" in repr(shown)
+        assert "abc" not in repr(shown)
+        assert unmasked(shown, sealed) == sealed
+        assert new_references(unmasked(shown, sealed), sealed) == []
+
+
+def test_arguments_show_up_to_their_secrets():
+    args = ["--token=a", "--key", "b", "A_KEY=c", "X-Key: d", "https://h/?page=1", "https://u:p@h"]
+    shown = [f"--token={MASK}", "--key", MASK, f"A_KEY={MASK}", f"X-Key: {MASK}"]
+    assert mask_args(args) == [*shown, f"https://h/?page={MASK}", MASK]
 
 
 def test_a_masked_value_is_not_taken_over_from_another_key_or_kind():

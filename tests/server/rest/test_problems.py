@@ -8,7 +8,7 @@ import pytest
 
 from toolcrib_registry import errors
 from toolcrib_registry.errors import ToolcribError
-from toolcrib_server.rest.body import MAX_BODY_BYTES, BodyLimit
+from toolcrib_server.guard import MAX_BODY_BYTES, BodyGuard
 from toolcrib_server.rest.problems import LastResort, problem_of
 
 pytestmark = pytest.mark.anyio
@@ -140,7 +140,7 @@ async def test_a_body_that_never_ends_is_given_up():
         raise AssertionError("the body was not complete")
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
-    await BodyLimit(unreached, timeout_s=0.01)(scope, receive, send)
+    await BodyGuard(unreached, timeout_s=0.01)(scope, receive, send)
     assert sent[0]["status"] == 408
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from toolcrib_registry.types import HttpTransport, Server, ServerName, StdioTransport
+from toolcrib_server.guard import ApiKey, KeyRing, Role
 
 pytestmark = pytest.mark.anyio
 
@@ -12,7 +13,7 @@ HTTP: dict[str, Any] = {
     "name": "issues",
     "transport": {
         "type": "http",
-        "url": "https://user:pw@mcp.example.com/mcp?token=abc123",
+        "url": "https://mcp.example.com/mcp?token=abc123",
         "headers": {"Authorization": "Bearer s3cr3t-value", "X-From": "${secret:ISSUES}"},
     },
     "tags": ["work"],
@@ -31,7 +32,7 @@ async def test_a_server_is_registered_and_read_back_without_its_secrets(api):
     assert read.json() == made.json()
     transport = read.json()["transport"]
     assert transport["headers"] == {"Authorization": "•••", "X-From": "${secret:ISSUES}"}
-    assert transport["url"] == "https://•••@mcp.example.com/mcp?token=•••"
+    assert transport["url"] == "https://mcp.example.com/mcp?token=•••"
     log = await api.http.get("/api/v1/changes")
     for answer in (made, read, log, await api.http.get("/api/v1/servers")):
         for secret in ("s3cr3t", "abc123", "user:pw"):
@@ -180,3 +181,52 @@ async def test_switching_a_registered_command_server_is_no_registration(api):
     answer = await api.http.patch("/api/v1/servers/local", json={"tags": ["x"]})
     assert answer.status_code == 200
     assert answer.json()["transport"]["command"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://user:pw@mcp.example.com/mcp", "under headers"),
+        ("http://mcp.example.com:0/mcp", "not an http or https URL"),
+        ("http://bücher.example/mcp", "outside ASCII"),
+        ("http://a b/mcp", "outside ASCII"),
+        ("file:///etc/passwd", "https?"),
+    ],
+)
+async def test_a_url_that_cannot_be_reached_safely_is_refused_before_it_is_stored(api, url, says):
+    body = {"name": "issues", "transport": {"type": "http", "url": url}}
+    answer = await api.http.post("/api/v1/servers", json=body)
+    assert answer.status_code == 400
+    assert says in answer.text
+    assert "pw" not in answer.text
+    assert not api.deps.store.list_servers().items
+
+
+KEY = "an-admin-key-0123456789"
+
+
+async def test_a_key_cannot_read_the_environment_through_a_server_of_its_own(open_api):
+    keys = KeyRing([ApiKey("root", KEY, Role.ADMIN)])
+    async with open_api(keys=keys) as api:
+        api.http.headers["Authorization"] = f"Bearer {KEY}"
+        for stolen in ("${HOME}", "x ${env:AWS_SECRET}", "${secret:other/headers/Authorization}"):
+            transport = {"type": "http", "url": "http://mine.example/mcp", "headers": {"X": stolen}}
+            answer = await api.http.post(
+                "/api/v1/servers", json={"name": "mine", "transport": transport}
+            )
+            assert answer.status_code == 403, stolen
+            assert "headers.X" in answer.json()["detail"]
+
+
+async def test_a_stored_reference_stays_with_its_host(open_api):
+    keys = KeyRing([ApiKey("root", KEY, Role.ADMIN)])
+    async with open_api(keys=keys) as api:
+        api.http.headers["Authorization"] = f"Bearer {KEY}"
+        transport = HttpTransport("https://mcp.example.com/mcp", {"Authorization": "${TOKEN}"})
+        api.deps.store.add_server(Server(name=ServerName("s"), transport=transport), actor="cli")
+        same = {"type": "http", "url": transport.url, "headers": {"Authorization": "${TOKEN}"}}
+        kept = await api.http.patch("/api/v1/servers/s", json={"transport": same})
+        assert kept.status_code == 200
+        moved = {**same, "url": "https://elsewhere.example/mcp"}
+        answer = await api.http.patch("/api/v1/servers/s", json={"transport": moved})
+        assert answer.status_code == 403

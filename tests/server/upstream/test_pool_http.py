@@ -373,6 +373,7 @@ def stream(body):
     return 200, {"content-type": "text/event-stream"}, body
 
 
+PIT = b"[" * 5000 + b"]" * 5000
 ANSWERS = {
     "html": (
         lambda r: (200, {"content-type": "text/html"}, b"<p>hi"),
@@ -382,6 +383,31 @@ ANSWERS = {
     "broken json": (lambda r: (200, {}, b"{"), UpstreamProtocolError, "not JSON"),
     "a list": (lambda r: (200, {}, b"[]"), UpstreamProtocolError, "not a JSON-RPC message"),
     "deep json": (lambda r: (200, {}, b"[" * 200_000), UpstreamProtocolError, "not JSON"),
+    "a pit": (
+        lambda r: (200, {}, b'{"id":1,"result":' + b"[" * 200_000),
+        UpstreamProtocolError,
+        "more than 100 levels deep",
+    ),
+    "a deep event": (
+        lambda r: stream(one_event(b'{"id":%d,"result":{"a":%s}}' % (r["id"], PIT))),
+        UpstreamProtocolError,
+        "more than 100 levels deep",
+    ),
+    "a deep event without id": (
+        lambda r: stream(one_event(b'{"result":{"a":%s}}' % PIT)),
+        UpstreamProtocolError,
+        "more than 100 levels deep",
+    ),
+    "a long integer": (
+        lambda r: (200, {}, b'{"id":%d,"result":{"a":%s}}' % (r["id"], b"9" * 5000)),
+        UpstreamProtocolError,
+        "an integer of more than 4300 digits",
+    ),
+    "content that is text": (
+        lambda r: (200, {}, {"id": r["id"], "result": {"content": "x"}}),
+        UpstreamProtocolError,
+        "'content' that is not a list",
+    ),
     "another's answer": (
         lambda r: (200, {}, {"jsonrpc": "2.0", "id": 999, "result": {}}),
         UpstreamProtocolError,
@@ -415,6 +441,30 @@ ANSWERS = {
         "ended its answer before the result",
     ),
 }
+
+
+async def test_a_deep_answer_on_an_event_stream_fails_its_request_alone(serve):
+    class Deep(EventStreams):
+        def answer(self, request):
+            if request["method"] == "tools/call" and request["params"]["name"] == "deep":
+                deep = json.loads("[" * 200 + "]" * 200)
+                return 202, {}, {"jsonrpc": "2.0", "id": request["id"], "result": {"a": deep}}
+            return super().answer(request)
+
+    app = Deep()
+    server = serve(app).sse()
+    async with ConnectionPool() as pool:
+        with pytest.raises(UpstreamProtocolError, match="more than 100 levels deep"):
+            await pool.call_tool(server, "deep", {}, timeout_s=10)
+        assert await pool.call_tool(server, "x", {}, timeout_s=5) == {"content": []}
+    assert app.opened == 1
+
+
+@pytest.mark.parametrize("endpoint", ["/é", "http://[", "/a b"])
+async def test_an_endpoint_that_is_no_url_is_refused(serve, endpoint):
+    async with ConnectionPool() as pool:
+        with pytest.raises(UpstreamError, match="another host, or to no URL"):
+            await pool.list_all(serve(EventStreams(endpoint=endpoint)).sse())
 
 
 @pytest.mark.parametrize("case", ANSWERS)
@@ -469,6 +519,14 @@ async def test_headers_never_travel_to_another_host(serve, scripted):
         with pytest.raises(UpstreamProtocolError, match="redirects to"):
             await pool.list_all(serve(app).http("web", authorization="Bearer secret"))
     assert other.requests == []
+
+
+@pytest.mark.parametrize("where", ["http://[", "/é", "http://h:99999/"])
+async def test_a_redirect_to_no_url_is_an_answer_like_any_other(serve, scripted, where):
+    app = scripted(tools_list=lambda r: (307, {"location": where}, b""))
+    async with ConnectionPool() as pool:
+        with pytest.raises(UpstreamProtocolError, match="redirects to"):
+            await pool.list_all(serve(app).http())
 
 
 async def test_a_redirect_within_the_origin_is_followed(serve, scripted):
@@ -582,8 +640,41 @@ async def test_a_sealed_header_is_sent_and_never_shown(serve, scripted, tmp_path
     assert "sk-live" not in repr(server)
 
 
-async def test_a_url_is_checked_again_once_its_variables_are_known():
-    server = Server(name=ServerName("web"), transport=HttpTransport("${WHERE}"))
-    async with ConnectionPool(env={"WHERE": "file:///etc/passwd"}) as pool:
-        with pytest.raises(UpstreamUnavailable, match="not an http or https URL"):
+async def test_a_sealed_parameter_is_sent_as_it_was_written(serve, scripted, tmp_path):
+    paths = []
+    app = scripted()
+
+    async def noting(scope, receive, send):
+        if scope["type"] == "http":
+            paths.append(scope["query_string"])
+        await app(scope, receive, send)
+
+    secrets = SecretStore(tmp_path / "secrets.json")
+    query = "a=1&api_key=p%40ss%2Fw%2Brd+1&z=%C3%A9"
+    server = seal(serve(noting).http(path=f"/mcp?{query}"), secrets)
+    assert "p%40ss" not in repr(server)
+    async with ConnectionPool(secrets=secrets) as pool:
+        assert (await pool.list_all(server)).tools
+    assert set(paths) == {query.encode()}
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("file:///etc/passwd", "not an http or https URL"),
+        ("http://bücher.example/mcp", "letter outside ASCII"),
+        ("http://a.example/m cp", "a space"),
+        ("http://a.example\\@b.example/", "a backslash"),
+        ("http://me:pass@a.example/", "user name or password"),
+        ("http://a.example:0/", "not an http or https URL"),
+        ("$${é}", "not an http or https URL"),
+    ],
+)
+@pytest.mark.parametrize("by_variable", [True, False])
+async def test_a_url_is_checked_once_its_variables_are_known(where, words, by_variable, caplog):
+    url = "${WHERE}" if by_variable else where
+    server = Server(name=ServerName("web"), transport=HttpTransport(url))
+    async with ConnectionPool(env={"WHERE": where}) as pool:
+        with pytest.raises(UpstreamUnavailable, match=words):
             await pool.list_all(server)
+    assert "Traceback" not in caplog.text

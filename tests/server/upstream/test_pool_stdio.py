@@ -185,6 +185,98 @@ async def test_a_bad_server_fails_in_time_with_its_own_error_and_delays_nobody(r
         assert state(pool, good).opened == 1
 
 
+ODD_VALUES = {
+    "DEEP": "[" * 900 + "]" * 900,
+    "PIT": "[" * 5000 + "]" * 5000,
+    "LONG": "9" * 5000,
+}
+
+
+def saying(raw, text):
+    """A server that answers a call with this line; ID is the call's id."""
+    for name, value in ODD_VALUES.items():
+        text = text.replace(name, value)
+    return raw("says", SAYS=text)
+
+
+ODD_ANSWERS = {
+    "text": ('{"jsonrpc":"2.0","id":ID,"result":"done"}', "neither a result object"),
+    "nothing": ('{"jsonrpc":"2.0","id":ID}', "neither a result object nor an error"),
+    "content": ('{"jsonrpc":"2.0","id":ID,"result":{"content":"x"}}', "not a list"),
+    "deep": ('{"jsonrpc":"2.0","id":ID,"result":{"a":DEEP}}', "100 levels"),
+    "pit": ('{"jsonrpc":"2.0","id":ID,"result":{"a":PIT}}', "100 levels"),
+    "pit, id last": ('{"result":{"a":PIT},"id":ID}', "100 levels"),
+    "pit, no id": ('{"result":{"a":PIT}}', "100 levels"),
+    "long": ('{"jsonrpc":"2.0","id":ID,"result":{"a":LONG}}', "more than 4300 digits"),
+    "long, in a list": ('[{"id":ID,"result":{"a":LONG}}]', "more than 4300 digits"),
+}
+
+
+@pytest.mark.parametrize("case", ODD_ANSWERS)
+async def test_an_answer_that_cannot_be_handed_on_fails_at_once_and_alone(raw, case):
+    says, words = ODD_ANSWERS[case]
+    server = saying(raw, says)
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+        started = time.monotonic()
+        with pytest.raises(UpstreamProtocolError, match=words):
+            await pool.call_tool(server, "echo", {}, timeout_s=20)
+        assert time.monotonic() - started < 5
+        assert len((await pool.list_all(server)).tools) == 2
+        assert state(pool, server).opened == 1
+
+
+async def test_an_answer_without_an_id_ends_the_link_when_several_wait(raw):
+    server = saying(raw, '{"result":{"a":PIT}}')
+    failures = []
+    async with ConnectionPool() as pool:
+        await pool.list_all(server)
+
+        async def call(tool, arguments):
+            with pytest.raises(UpstreamProtocolError, match="100 levels") as caught:
+                await pool.call_tool(server, tool, arguments, timeout_s=20)
+            failures.append(caught.value)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, "echo", {})
+            tasks.start_soon(call, "echo", {})
+        assert len(failures) == 2
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        '{"jsonrpc":"2.0","method":"notifications/x","params":PIT}',
+        '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":LONG}}',
+        '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1e999}}',
+        '{"jsonrpc":"2.0","id":ID,"method":"ping","params":{"a":PIT}}',
+        "PIT",
+        "LONG",
+    ],
+)
+async def test_an_odd_message_that_answers_nobody_is_noise(raw, says):
+    server = saying(raw, says)
+    async with ConnectionPool() as pool:
+        result = await pool.call_tool(server, "echo", {"last": False}, timeout_s=20)
+        assert seen(result)["arguments"] == {"last": False}
+        assert state(pool, server).opened == 1
+
+
+async def test_a_lone_surrogate_in_a_result_is_replaced(raw):
+    text = '{"id":ID,"result":{"content":[{"type":"text","text":"a\\ud800"}]}}'
+    async with ConnectionPool() as pool:
+        result = await pool.call_tool(saying(raw, text), "echo", {}, timeout_s=20)
+    assert result == {"content": [{"type": "text", "text": "a\ufffd"}]}
+
+
+async def test_a_tool_that_nests_too_deeply_costs_one_tool(raw):
+    async with ConnectionPool() as pool:
+        listing = await pool.list_all(raw("deep-tool"))
+    assert [tool["name"] for tool in listing.tools] == ["echo", "slow"]
+    (aside,) = listing.quarantined
+    assert "more than 100 deep" in aside.reason
+
+
 async def test_a_server_that_hangs_on_a_call_is_given_up_after_three_and_repaired(raw):
     server = raw("hang-on-call")
     async with ConnectionPool(close_grace_s=0.1) as pool:
@@ -436,6 +528,37 @@ async def test_what_a_server_says_as_it_dies_is_redacted(raw, tmp_path):
         shown = f"{caught.value} {pool.states()}"
     assert f"fall over with {MASK}" in shown
     assert TOKEN not in shown
+
+
+async def test_a_secret_that_a_server_repeats_is_masked_in_its_listing(raw, tmp_path):
+    secrets = SecretStore(tmp_path / "secrets.json")
+    server = seal(raw("echoes", TOKEN=TOKEN, MODE="string"), secrets)
+    async with ConnectionPool(secrets=secrets) as pool:
+        listing = await pool.list_all(server)
+    assert TOKEN not in repr(listing)
+    assert listing.instructions == f"Log in with {MASK}."
+    leak = listing.tools[-1]
+    assert leak["description"] == f"Uses {MASK}."
+    # An ordinary word among the variables is left alone.
+    assert leak["inputSchema"]["properties"]["a"] == {"type": "string", "default": MASK}
+    reasons = [(each.name, each.reason) for each in listing.quarantined]
+    assert reasons == [
+        (MASK, "its name holds a secret that the server was given"),
+        (f"bad {MASK}", "its name holds a secret that the server was given"),
+    ]
+
+
+async def test_secrets_among_the_arguments_reach_the_process_unchanged(raw, tmp_path):
+    secrets = SecretStore(tmp_path / "secrets.json")
+    plain = raw("plain")
+    args = (*plain.transport.args, "--api-key", TOKEN, f"--token={TOKEN}$${{x}}")
+    server = Server(name=plain.name, transport=StdioTransport(plain.transport.command, args))
+    sealed = seal(server, secrets)
+    assert TOKEN not in repr(sealed)
+    async with ConnectionPool(secrets=secrets) as pool:
+        result = await pool.call_tool(sealed, "echo", {}, timeout_s=20)
+        cmdline = psutil.Process(seen(result)["pid"]).cmdline()
+    assert cmdline[-3:] == ["--api-key", TOKEN, f"--token={TOKEN}${{x}}"]
 
 
 async def test_a_missing_variable_is_named_and_nothing_is_started(raw):

@@ -53,7 +53,7 @@ def test_references_are_replaced(value, expected):
     ("value", "problem", "fix"),
     [
         ("${NONE}", "variable NONE is not set", "Set NONE before"),
-        ("${secret:other}", "the secret other", "Add the server again"),
+        ("${secret:gh/other}", "the secret gh/other", "Add the server again"),
         ("${input:gh-token}", "by an editor only", "${GH_TOKEN}"),
         ("${workspaceFolder}/x", "by an editor only", "${WORKSPACE_FOLDER}"),
         ("${vault:x}", "${vault:x} is not a reference", "${VAR:-default}"),

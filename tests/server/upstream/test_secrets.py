@@ -126,6 +126,123 @@ def test_headers_are_sealed_too_and_a_catalogue_has_none(path):
     assert seal(papers, store) == papers
 
 
+def seal_args(path, *args, name="s"):
+    store = SecretStore(path)
+    sealed = seal(Server(name=ServerName(name), transport=StdioTransport("run", args)), store)
+    assert isinstance(sealed.transport, StdioTransport)
+    assert seal(sealed, store) == sealed
+    resolved = resolve(sealed, env={"T": "t"}, secrets=store)
+    return sealed.transport.args, {key: store.find(key) for key in store.list_keys()}, resolved
+
+
+@pytest.mark.parametrize(
+    ("args", "sealed", "secret"),
+    [
+        (("--api-key", "abc"), ("--api-key", "${secret:s/args/1}"), "abc"),
+        (("-password", "abc"), ("-password", "${secret:s/args/1}"), "abc"),
+        (("--token=a=b",), ("--token=${secret:s/args/0}",), "a=b"),
+        (("-e", "GH_TOKEN=abc"), ("-e", "GH_TOKEN=${secret:s/args/1}"), "abc"),
+        (
+            ("--header", "Authorization: Bearer abc"),
+            ("--header", "Authorization: ${secret:s/args/1}"),
+            "Bearer abc",
+        ),
+        (("postgres://u:pw@h/db",), ("${secret:s/args/0}",), "postgres://u:pw@h/db"),
+        (("https://h/?api_key=abc",), ("${secret:s/args/0}",), "https://h/?api_key=abc"),
+    ],
+)
+def test_secrets_among_the_arguments_are_sealed(path, args, sealed, secret):
+    found, stored, resolved = seal_args(path, *args)
+    assert found == sealed
+    assert list(stored.values()) == [secret]
+    assert resolved.transport == StdioTransport("run", args)
+    assert secret in resolved.secrets
+    assert SecretStore(path).remove_server(ServerName("s")) == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("-y", "package@1.2", "/home/me/docs", "--port", "80"),
+        ("--token", "--verbose", "x"),
+        ("--token", "${T}"),
+        ("--token=${T}",),
+        ("--token-${T:-a=b}",),
+        ("https://h.example:80/path?page=2", "http://me@h/"),
+        ("keys:/run/keys", "--token=", "auth:"),
+    ],
+)
+def test_arguments_without_a_literal_secret_stay(path, args):
+    found, stored, _ = seal_args(path, *args)
+    assert found == args
+    assert stored == {}
+
+
+def test_a_moved_argument_keeps_its_secret_when_another_takes_its_place(path):
+    store = SecretStore(path)
+    first = Server(name=ServerName("s"), transport=StdioTransport("x", ("--api-key", "old")))
+    sealed = seal(first, store).transport
+    assert isinstance(sealed, StdioTransport)
+    args = ("--token", "new", "--api-key", sealed.args[1])
+    second = seal(Server(name=ServerName("s"), transport=StdioTransport("x", args)), store)
+    resolved = resolve(second, env={}, secrets=store)
+    assert isinstance(resolved.transport, StdioTransport)
+    assert resolved.transport.args == ("--token", "new", "--api-key", "old")
+
+
+@pytest.mark.parametrize(
+    ("url", "sealed", "secrets"),
+    [
+        (
+            "https://h/mcp?a=1&api_key=p%2Fq+r&z=2#f",
+            "https://h/mcp?a=1&api_key=${secret:w/query/api_key}&z=2#f",
+            ["p%2Fq+r"],
+        ),
+        (
+            "https://h/?key=one&key=two",
+            "https://h/?key=${secret:w/query/key}&key=${secret:w/query/key-2}",
+            ["one", "two"],
+        ),
+        ("https://h/?to%7Dken=x", "https://h/?to%7Dken=x", []),
+        ("https://h/?a%7Dtoken=x", "https://h/?a%7Dtoken=${secret:w/query/a_7Dtoken}", ["x"]),
+        ("https://h/?key=${K}&token=&flag", "https://h/?key=${K}&token=&flag", []),
+        ("${U:-http://h/?a=b&key=c}", "${U:-http://h/?a=b&key=c}", []),
+        ("https://h/?x=${U:-a&key=c}&y=1", "https://h/?x=${U:-a&key=c}&y=1", []),
+    ],
+)
+def test_secrets_in_a_query_are_sealed_and_nothing_else_is_touched(path, url, sealed, secrets):
+    store = SecretStore(path)
+    web = seal(Server(name=ServerName("w"), transport=HttpTransport(url)), store)
+    assert isinstance(web.transport, HttpTransport)
+    assert web.transport.url == sealed
+    assert [store.find(key) for key in store.list_keys()] == secrets
+    assert seal(web, store) == web
+    resolved = resolve(web, env={"K": "k", "U": "u"}, secrets=store)
+    assert isinstance(resolved.transport, HttpTransport)
+    assert resolved.transport.url == url.replace("${K}", "k") or "${U" in url
+    assert resolved.secrets >= set(secrets)
+
+
+def test_credentials_are_told_from_ordinary_words(path):
+    env = {
+        "MODE": "production",
+        "MODEL": "gpt-4o-mini-2024-07-18",
+        "ROOT": "/home/me/documents",
+        "GITHUB_TOKEN": "any word",
+        "DB_PASS": "letmein",
+        "DATABASE": "postgres://me:letmein2@host/db",
+        "GH": "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    }
+    server = seal(
+        Server(name=ServerName("s"), transport=StdioTransport("x", (), env)), SecretStore(path)
+    )
+    resolved = resolve(server, env={}, secrets=SecretStore(path))
+    assert resolved.secrets == set(env.values())
+    ordinary = {env["MODE"], env["MODEL"], env["ROOT"]}
+    assert resolved.credentials == set(env.values()) - ordinary
+    assert Redactor(resolved.credentials)("is letmein2 right?") == f"is {MASK} right?"
+
+
 VALUES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 
 
@@ -159,6 +276,17 @@ def test_a_secret_is_masked_in_each_of_its_forms(text):
     assert MASK in masked
     assert SECRET not in masked
     assert "p%40ss" not in masked
+
+
+def test_a_secret_of_a_query_is_masked_decoded_too():
+    assert Redactor(["p%40ss%2Fw+rd"])("p@ss/w rd") == MASK
+
+
+def test_every_string_of_json_is_masked():
+    redact = Redactor(["abcdef"])
+    sent = {"abcdef": [{"a": "xabcdef"}, 5, None, True], "b": "abc"}
+    assert redact.mask_all(sent) == {MASK: [{"a": f"x{MASK}"}, 5, None, True], "b": "abc"}
+    assert Redactor([]).mask_all(sent) is sent
 
 
 def test_a_token_is_masked_without_its_scheme():

@@ -10,10 +10,16 @@ from toolcrib_registry.errors import StoreError
 from toolcrib_registry.types import Revision
 from toolcrib_server.rest.deps import Deps, Parts
 
-OPEN_PATHS = ("/healthz", "/readyz")
+OPEN_PATHS = ("/", "/healthz", "/readyz")
 router = APIRouter(tags=["health"])
 
 _STORE_DEADLINE_S = 2.0
+
+
+@router.get("/", summary="What is where")
+async def root(parts: Parts) -> wire.RootOut:
+    """For whoever opens the address to see what it is."""
+    return wire.RootOut(version=parts.version)
 
 
 @router.get("/healthz", summary="Whether the process lives")

@@ -9,11 +9,16 @@ from fastapi import APIRouter, Query, Response
 
 from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput, NotPermitted
-from toolcrib_registry.types import Server, ServerName
+from toolcrib_registry.types import HttpTransport, Server, ServerName, SseTransport, Transport
+from toolcrib_server.guard import Principal
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
 from toolcrib_server.rest.mapping import patched, server_from, server_out
+from toolcrib_server.rest.masking import new_references
+from toolcrib_server.upstream.endpoint import check_headers, check_url
 from toolcrib_server.upstream.names import check_server_name
+from toolcrib_server.upstream.place import Place
 
+_REQUEST = "the request"
 router = APIRouter(prefix="/servers", tags=["servers"])
 
 
@@ -37,9 +42,10 @@ async def add_server(
 
     Servers that run a command are registered from the command line or the configuration file.
     """
-    _check_transport(parts, given.transport)
-    name = check_server_name(given.name, file="the request", key="name")
+    _check_kind(parts, given.transport)
+    name = check_server_name(given.name, file=_REQUEST, key="name")
     server = server_from(given, name=name, stored=None)
+    _check_transport(parts, admin, server.transport, stored=None)
     added = await parts.registrar.add_server(server, actor=admin.actor)
     response.headers["Location"] = f"/api/v1/servers/{added.name}"
     return server_out(added)
@@ -58,9 +64,10 @@ async def put_server(
     """Values that come back masked, as they were shown, stay as they are."""
     if given.name != name:
         raise InvalidInput(f"The body names {given.name!r}, the path {name!r}: make them one.")
-    _check_transport(parts, given.transport)
+    _check_kind(parts, given.transport)
     stored = await _stored(parts, name)
     server = server_from(given, name=stored.name, stored=stored)
+    _check_transport(parts, admin, server.transport, stored=stored.transport)
     return server_out(await parts.registrar.update_server(server, actor=admin.actor))
 
 
@@ -70,8 +77,10 @@ async def patch_server(
 ) -> wire.ServerOut:
     """What is left out stays."""
     if given.transport is not None:
-        _check_transport(parts, given.transport)
-    server = patched(await _stored(parts, name), given)
+        _check_kind(parts, given.transport)
+    stored = await _stored(parts, name)
+    server = patched(stored, given)
+    _check_transport(parts, admin, server.transport, stored=stored.transport)
     return server_out(await parts.registrar.update_server(server, actor=admin.actor))
 
 
@@ -99,7 +108,24 @@ async def _stored(parts: Deps, name: str) -> Server:
     return await parts.in_thread(parts.store.get_server, ServerName(name))
 
 
-def _check_transport(parts: Deps, transport: wire.StdioIn | wire.HttpIn | wire.CatalogIn) -> None:
+def _check_transport(
+    parts: Deps, admin: Principal, transport: Transport, *, stored: Transport | None
+) -> None:
+    if isinstance(transport, HttpTransport | SseTransport):
+        place = Place(_REQUEST, "transport")
+        check_url(transport.url, place.at("url"))
+        check_headers(transport.headers, place.at("headers"))
+    trusted = admin.is_local or parts.allow_stdio
+    added = [] if trusted else new_references(transport, stored)
+    if added:
+        raise NotPermitted(
+            f"{' and '.join(added)}: a reference to this machine's environment or secrets cannot "
+            "be registered over the network. Send the value itself, which is stored apart and "
+            "never shown, or use 'toolcrib add' there."
+        )
+
+
+def _check_kind(parts: Deps, transport: wire.StdioIn | wire.HttpIn | wire.CatalogIn) -> None:
     if isinstance(transport, wire.StdioIn) and not parts.allow_stdio:
         raise NotPermitted(
             "A server that runs a command on this machine cannot be registered over the network. "

@@ -17,6 +17,7 @@ TOOLS = [
     {"name": "slow", "inputSchema": {"type": "object"}},
 ]
 WRONG = {"type": "object", "properties": {"a": {"type": "no-such-type"}}}
+INSTRUCTIONS = f"Log in with {os.environ['TOKEN']}." if MODE == "echoes" else "Be kind."
 LONG_LINE = 10 * 1024 * 1024
 
 
@@ -45,9 +46,30 @@ def initialize(request):
             "protocolVersion": "2024-11-05",
             "capabilities": {"tools": {"listChanged": True}},
             "serverInfo": {"name": f"raw {MODE}", "version": "1.0"},
-            "instructions": "Be kind.",
+            "instructions": INSTRUCTIONS,
         },
     )
+
+
+def odd_tools():
+    if MODE == "duplicates":
+        return [{"name": "echo", "description": "An impostor.", "inputSchema": {}}]
+    if MODE == "bad-schema":
+        return [{"name": "broken", "inputSchema": WRONG}]
+    if MODE == "deep-tool":
+        deep = {"type": "object"}
+        for _ in range(150):
+            deep = {"properties": {"a": deep}}
+        return [{"name": "deep", "inputSchema": deep}]
+    if MODE == "echoes":
+        token = os.environ["TOKEN"]
+        schema = {"type": "object", "properties": {"a": {"type": "string", "default": token}}}
+        return [
+            {"name": "leak", "description": f"Uses {token}.", "inputSchema": schema},
+            {"name": token, "inputSchema": {"type": "object"}},
+            {"name": f"bad {token}"},
+        ]
+    return []
 
 
 def list_tools(request):
@@ -63,12 +85,9 @@ def list_tools(request):
         page = int(request["params"].get("cursor", "0"))
         tools = [{"name": f"tool{page}", "inputSchema": {"type": "object"}}]
         extra = {"nextCursor": str(page + 1)} if page < 4 else {}
-    if MODE == "duplicates":
-        tools.append({"name": "echo", "description": "An impostor.", "inputSchema": {}})
-    if MODE == "bad-schema":
-        tools.append({"name": "broken", "inputSchema": WRONG})
     if MODE == "wrong-id":
         request = {**request, "id": 987654}
+    tools += odd_tools()
     if MODE == "no-list":
         answer(request, {"things": []})
         return
@@ -165,7 +184,16 @@ def main():
         hang()
 
 
+def say_and_call(request):
+    sys.stdout.write(os.environ["SAYS"].replace("ID", str(request["id"])) + "\n")
+    sys.stdout.flush()
+    if "last" in request["params"]["arguments"]:
+        call_tool(request)
+
+
 HANDLERS = {"initialize": initialize, "tools/list": list_tools, "tools/call": call_tool}
+if MODE == "says":
+    HANDLERS["tools/call"] = say_and_call
 
 if __name__ == "__main__":
     main()

@@ -1,21 +1,20 @@
-"""Limits on how much a request may send and how long that may take."""
+"""How much a request may send, and how long that may take."""
 
 from __future__ import annotations
 
 import anyio
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .problems import too_large, too_slow
+from .refusal import AsgiApp, Message, Problem, Receive, Scope, Send, refuse
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 BODY_TIMEOUT_S = 30.0
 
 
-class BodyLimit:
-    """Answers a request that sends more than the limit with 413, and reads no further."""
+class BodyGuard:
+    """Answers a request that sends more than the limit with 413, one that dawdles with 408."""
 
     def __init__(
-        self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
+        self, app: AsgiApp, *, limit: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
     ) -> None:
         self._app = app
         self._timeout_s = timeout_s
@@ -26,16 +25,24 @@ class BodyLimit:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if _declared(scope) > self._limit:
-            return await too_large(self._limit)(scope, receive, send)
-        # Read before the application starts: afterwards a 413 could come too late to be sent.
+            return await refuse(scope, send, self._too_large())
+        # Read before the application starts: afterwards a refusal could come too late to be sent.
         try:
             with anyio.fail_after(self._timeout_s):
                 messages = await self._received(receive)
         except TimeoutError:
-            return await too_slow(self._timeout_s)(scope, receive, send)
+            return await refuse(scope, send, self._too_slow())
         if messages is None:
-            return await too_large(self._limit)(scope, receive, send)
+            return await refuse(scope, send, self._too_large())
         return await self._app(scope, _replay(messages, receive), send)
+
+    def _too_large(self) -> Problem:
+        detail = f"The body is larger than {self._limit} bytes."
+        return Problem(413, "content-too-large", "The body is too large", detail)
+
+    def _too_slow(self) -> Problem:
+        detail = f"The body did not arrive within {self._timeout_s:g} s."
+        return Problem(408, "request-timeout", "The request took too long", detail)
 
     async def _received(self, receive: Receive) -> list[Message] | None:
         """Receive the whole body, or None when it is over the limit."""
