@@ -45,28 +45,40 @@ def apply(
         AlreadyExists: a name belongs to another server, or comes twice.
         InvalidInput: an entry says it belongs to another server.
     """
-    log = ChangeLog(session, actor=actor)
     servers.get(session, changes.server)
+    made = apply_all(session, [changes], actor=actor)
+    if health is not None:
+        servers.set_health(session, changes.server, health)
+    return made
+
+
+def apply_all(
+    session: Session, changes: Sequence[EntryChanges], *, actor: str
+) -> tuple[Change, ...]:
+    """Remove, add and update the entries of servers that exist, a few statements for all.
+
+    Raises:
+        AlreadyExists, InvalidInput: as `apply`.
+    """
+    log = ChangeLog(session, actor=actor)
     upserts = _checked(changes)
     stored = _stored(session, list(upserts))
     for id_, known in stored.items():
-        if known.server != changes.server:
+        if known.server != upserts[id_].server:
             raise AlreadyExists(upserts[id_].kind.value, upserts[id_].name)
-    _remove(session, [id_ for id_ in changes.removals if id_ not in upserts], changes.server, log)
+    for each in changes:
+        gone = [id_ for id_ in each.removals if id_ not in upserts]
+        _remove(session, gone, each.server, log)
     _add(session, [entry for id_, entry in upserts.items() if id_ not in stored], log)
     _update(session, [e for id_, e in upserts.items() if _differs(e, stored.get(id_))], log)
-    if health is not None:
-        servers.set_health(session, changes.server, health)
     return log.close()
 
 
-def _checked(changes: EntryChanges) -> dict[EntryId, OwnedEntry]:
+def _checked(changes: Sequence[EntryChanges]) -> dict[EntryId, OwnedEntry]:
     upserts: dict[EntryId, OwnedEntry] = {}
-    for entry in changes.upserts:
-        if entry.server != changes.server:
-            raise InvalidInput(
-                f"{entry.id} belongs to server {entry.server!r}, not to {changes.server!r}."
-            )
+    for entry, owner in ((entry, each.server) for each in changes for entry in each.upserts):
+        if entry.server != owner:
+            raise InvalidInput(f"{entry.id} belongs to server {entry.server!r}, not to {owner!r}.")
         if entry.id in upserts:
             raise AlreadyExists(entry.kind.value, entry.name)
         upserts[entry.id] = entry if entry.content_hash else _hashed(entry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,16 +58,30 @@ def list_page(session: Session, *, cursor: str | None, limit: int) -> Page[Serve
 
 def add(session: Session, server: Server, *, actor: str) -> Server:
     """Register a server, with a change."""
-    log = ChangeLog(session, actor=actor)
-    if find(session, server.name) is not None:
-        raise AlreadyExists("server", server.name)
-    added = replace(server, added_at=server.added_at or log.at)
-    session.exec(insert(ServerRow), params=[server_columns(added)])
-    log.note(
-        ChangeAction.ADDED, _subject(added.name), server=added.name, after=_shown(_settings(added))
-    )
-    log.close()
+    (added,) = add_all(session, [server], actor=actor)
     return added
+
+
+def add_all(session: Session, new: Sequence[Server], *, actor: str) -> tuple[Server, ...]:
+    """Register servers, each with a change.
+
+    Raises:
+        AlreadyExists: a name is taken, or comes twice.
+    """
+    log = ChangeLog(session, actor=actor)
+    taken = set(session.exec(select(ServerRow.name)).all()) if new else set[str]()
+    added: list[Server] = []
+    for server in new:
+        if server.name in taken:
+            raise AlreadyExists("server", server.name)
+        taken.add(server.name)
+        added.append(replace(server, added_at=server.added_at or log.at))
+        shown = _shown(_settings(added[-1]))
+        log.note(ChangeAction.ADDED, _subject(server.name), server=server.name, after=shown)
+    if added:
+        session.exec(insert(ServerRow), params=[server_columns(server) for server in added])
+    log.close()
+    return tuple(added)
 
 
 def change(session: Session, server: Server, *, actor: str) -> Server:

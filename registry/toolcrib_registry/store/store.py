@@ -237,15 +237,15 @@ class Store:
     ) -> tuple[Change, ...]:
         """Register servers and bring changes to these and others, all in one transaction.
 
+        Every server in ``changes`` must be one of ``catalogues`` or registered.
+
         Raises:
             AlreadyExists: a server's or an entry's name is taken; nothing is changed.
-            NotFound, InvalidInput: as `apply`.
+            InvalidInput: as `apply`.
         """
         with self._database.writing() as session:
-            for server in catalogues:
-                servers.add(session, server, actor=actor)
-            made = [reconcile.apply(session, each, actor=actor, health=None) for each in changes]
-            return tuple(change for some in made for change in some)
+            servers.add_all(session, catalogues, actor=actor)
+            return reconcile.apply_all(session, changes, actor=actor)
 
     def set_entry_enabled(
         self, kind: EntryKind, name: str, *, enabled: bool, actor: str

@@ -67,6 +67,6 @@ def as_object(value: object) -> JsonObject:
         encoded = canonical_json(found).encode()
     except (ValueError, RecursionError) as error:
         raise Malformed(f"cannot be stored ({error})") from error
-    if _NUL.search(encoded):
+    if b"\\u0000" in encoded and _NUL.search(encoded):
         raise Malformed("holds a NUL character")
     return found
