@@ -2,8 +2,9 @@
 
 import base64
 import json
-import multiprocessing
 import stat
+import subprocess
+import sys
 import threading
 from urllib.parse import quote
 
@@ -77,13 +78,17 @@ def put_many(path, name):
 
 
 def test_writers_at_once_lose_nothing(path):
+    script = (
+        "import pathlib, sys; from toolcrib_server.upstream.secrets import SecretStore as S;"
+        "[S(pathlib.Path(sys.argv[1])).put({f'process/{n}': 'x'}) for n in range(20)]"
+    )
     threads = [threading.Thread(target=put_many, args=(path, f"t{n}")) for n in range(3)]
-    spawn = multiprocessing.get_context("spawn")
-    writers = [*threads, spawn.Process(target=put_many, args=(path, "process"))]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(30)
+    with subprocess.Popen([sys.executable, "-c", script, str(path)]) as process:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert process.wait(30) == 0
     assert len(SecretStore(path).list_keys()) == 80
 
 
