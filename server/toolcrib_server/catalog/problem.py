@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 from toolcrib_registry.types import JsonObject, canonical_json
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""NUL as canonical JSON writes it; after an escaped backslash it is only text about NUL."""
+from toolcrib_server.upstream.decoding import holds_nul
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +64,6 @@ def as_object(value: object) -> JsonObject:
         encoded = canonical_json(found).encode()
     except (ValueError, RecursionError) as error:
         raise Malformed(f"cannot be stored ({error})") from error
-    if b"\\u0000" in encoded and _NUL.search(encoded):
+    if holds_nul(encoded):
         raise Malformed("holds a NUL character")
     return found

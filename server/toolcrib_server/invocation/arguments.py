@@ -5,7 +5,7 @@ Says which field is wrong and what was expected, in words a model can act on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from referencing.exceptions import Unresolvable
 
 from toolcrib_registry.errors import ArgumentProblem, InvalidArguments
 from toolcrib_registry.types import JsonObject
+from toolcrib_server.upstream.decoding import is_deeper
 
 from .budget import Budget, OutOfBudget, compile_schema
 
@@ -39,7 +40,8 @@ class ArgumentCheck:
         Raises:
             InvalidArguments: They do not fit; each misfit is named.
         """
-        if _is_deeper(arguments, _MAX_DEPTH):
+        # The values in the innermost object are a level too.
+        if is_deeper(arguments, _MAX_DEPTH - 1):
             problem = ArgumentProblem("", f"are nested deeper than {_MAX_DEPTH} levels")
             raise InvalidArguments(self._tool, [problem])
         self._budget.renew()
@@ -50,21 +52,6 @@ class ArgumentCheck:
             return
         if problems:
             raise InvalidArguments(self._tool, problems)
-
-
-def _is_deeper(value: object, limit: int) -> bool:
-    level: list[object] = [value]
-    for _ in range(limit):
-        level = [inner for outer in level for inner in _children(outer)]
-        if not level:
-            return False
-    return True
-
-
-def _children(value: object) -> Iterable[object]:
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, object]", value).values()
-    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _problem(error: ValidationError) -> ArgumentProblem:

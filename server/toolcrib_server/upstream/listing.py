@@ -6,7 +6,6 @@ Objects are passed on as the server sent them. Nothing here knows how a request 
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from mcp.shared.inbound import find_invalid_x_mcp_header
 
 from toolcrib_registry.types import EntryKind, JsonObject, Quarantined
 
-from .decoding import MAX_DEPTH, is_deeper
+from .decoding import MAX_DEPTH, holds_nul, is_deeper
 from .era import Greeting
 from .failures import BadAnswer, RpcFailure, TooDeep
 from .rpc import METHOD_NOT_FOUND
@@ -35,7 +34,6 @@ WHOLE_LIST = "*"
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 """Sends (method, params) and returns the raw result."""
 
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that a reader does not see: controls, bidi marks, surrogates, separators."""
 _LONGEST_SHOWN = 80
@@ -263,9 +261,7 @@ class _Sifting:
             raise BadAnswer(f"lists more than {MAX_LISTING_BYTES} bytes")
         if len(encoded) > MAX_OBJECT_BYTES:
             return f"is {len(encoded)} bytes large; the limit is {MAX_OBJECT_BYTES}"
-        # The quick look first: the exact one takes longer than all other checks.
-        has_nul = b"\\u0000" in encoded and _NUL.search(encoded)
-        return "holds a NUL character" if has_nul else None
+        return "holds a NUL character" if holds_nul(encoded) else None
 
     def _fault_in_name(self, name: object, shelf: _Shelf) -> str | None:
         if self._redact.has_secrets and isinstance(name, str) and MASK in name:
