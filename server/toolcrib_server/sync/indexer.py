@@ -18,7 +18,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from toolcrib_registry.errors import StoreError
+from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Change, Entry, EntryId, Revision, ServerName
 
@@ -130,7 +130,8 @@ class Indexer:
                 if await anyio.to_thread.run_sync(self._store.head) != self._index.revision:
                     await self.catch_up()
                 await self.save()
-            except StoreError as error:
+            except (ToolcribError, OSError) as error:
+                # A full disk, say: the next turn tries again, and searches go on meanwhile.
                 logger.warning("The index could not follow the change log: %s", error)
 
     async def save(self) -> None:

@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from toolcrib_embeddings.encoder import FloatMatrix
@@ -171,3 +173,20 @@ async def test_a_failed_opening_is_told_and_tried_again(house: House, tmp_path: 
     broken.clear()
     assert (await indexer.index()).size == 0
     assert indexer.error is None
+
+
+async def test_a_snapshot_that_cannot_be_written_does_not_end_the_following(
+    house: House, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    indexer = reopened(house, blocked)
+    index = await indexer.index()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(indexer.follow, interval_s=0.01))
+        for name in ("first", "second"):
+            house.store.add_model(Model(name=name), actor="test")
+            with anyio.fail_after(10):
+                while f"model:{name}" not in index:  # noqa: ASYNC110  # the index has no events
+                    await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
