@@ -59,7 +59,7 @@ def _measure_set(each: RetrievalSet, vectors: VectorCache, encoder: Encoder) -> 
         relevant = {each.documents[tool].id for tool in each.relevant[query]}
         for way, ranking in _rankings(dense, lexical, vector, text).items():
             found.setdefault(way, []).append(_score(ranking, relevant))
-        ranking = [hit.id for hit in product.search(text, k=10)]
+        ranking = [hit.id for hit in product.search(text, k=10).hits]
         found.setdefault("as shipped", []).append(_score(ranking, relevant))
     return {way: tuple((100 * np.mean(s, axis=0)).tolist()) for way, s in found.items()}
 

@@ -5,7 +5,10 @@ Is given entries and returns ids with scores; knows no store, no server and no p
 
 from .corpus import Document, render_document
 from .encoder import Encoder, FloatMatrix, FloatVector, SentenceTransformerEncoder
-from .search import Hit, SearchIndex, Signal
+from .hits import Hit, Ranking, Signal
+from .options import Fusion, Rerank, SearchOptions
+from .roster import Scope
+from .search import SearchIndex
 from .snapshots import SnapshotInvalid
 
 __all__ = [
@@ -13,8 +16,13 @@ __all__ = [
     "Encoder",
     "FloatMatrix",
     "FloatVector",
+    "Fusion",
     "Hit",
+    "Ranking",
+    "Rerank",
+    "Scope",
     "SearchIndex",
+    "SearchOptions",
     "SentenceTransformerEncoder",
     "Signal",
     "SnapshotInvalid",

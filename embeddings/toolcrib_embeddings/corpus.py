@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from toolcrib_registry.types import (
@@ -54,6 +54,14 @@ class Document:
     """What is embedded."""
     terms: str
     """What the lexical index reads."""
+    components: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The parts of the text by name, for what weighs them apart; see `Component`."""
+    tags: tuple[str, ...] = ()
+    read_only: bool | None = None
+    """Whether it says that it only reads; None when it says nothing."""
+    destructive: bool | None = None
+    depends_on: tuple[str, ...] = ()
+    """Names of what must be called before it, as its owner declares them."""
 
     @property
     def text_hash(self) -> str:

@@ -30,15 +30,30 @@ class Scope:
 
     kinds: frozenset[EntryKind] | None = None
     servers: frozenset[ServerName] | None = None
+    tags: frozenset[str] | None = None
+    """All of them must be on the entry."""
+    read_only: bool | None = None
+    """True leaves tools that say they only read."""
+    destructive: bool | None = None
+    """False leaves tools that say they destroy nothing, or only read."""
 
     @classmethod
     def of(
-        cls, *, kinds: Collection[EntryKind] | None, servers: Collection[ServerName] | None
+        cls,
+        *,
+        kinds: Collection[EntryKind] | None = None,
+        servers: Collection[ServerName] | None = None,
+        tags: Collection[str] | None = None,
+        read_only: bool | None = None,
+        destructive: bool | None = None,
     ) -> Scope:
         """Build one from any collections."""
         return cls(
             None if kinds is None else frozenset(kinds),
             None if servers is None else frozenset(servers),
+            None if tags is None else frozenset(tags),
+            read_only,
+            destructive,
         )
 
 

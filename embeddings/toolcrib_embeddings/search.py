@@ -9,25 +9,24 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName
+from toolcrib_registry.types import EntryId, Revision
 
 from .corpus import Document, clean_text
 from .encoder import Encoder, FloatVector
-from .fusion import fuse
+from .fusion import combine
+from .hits import DENSE, LEXICAL, Hit, Ranking, Signal
 from .index import FaissIndex, Scored
 from .lexical import Bm25Index, Postings
-from .roster import Roster, Scope
+from .options import DEFAULT_OPTIONS, SearchOptions
+from .roster import EVERYTHING, Roster, Scope
 from .snapshots import Header, Part, SnapshotInvalid, read_snapshot, write_snapshot
 
-DENSE: Final = "dense"
-LEXICAL: Final = "lexical"
 MAX_QUERY_CHARS: Final = 4_000
 _RECALLED: Final = 100
 """Candidates from each retriever, at least; more when more are asked for."""
@@ -36,29 +35,7 @@ _LONGEST_REMEMBERED: Final = 200
 """Hits; a longer answer is not kept, so that the memory of answers stays small."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """Where one retriever put an entry. ``rank`` counts from 1."""
-
-    rank: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An entry found.
-
-    ``score`` says how many standard deviations it stands above the average candidate for this
-    query: it orders one answer, and means nothing across queries. ``signals`` has a key for each
-    retriever that found it, ``dense`` (cosine) and ``lexical`` (BM25), whose scores are absolute.
-    """
-
-    id: EntryId
-    score: float
-    signals: Mapping[str, Signal]
-
-
-_Question: TypeAlias = tuple[str, int, Scope]
+_Question: TypeAlias = tuple[tuple[str, ...], int, Scope, SearchOptions]
 
 
 class _State:
@@ -68,18 +45,18 @@ class _State:
         self.dense = dense
         self.lexical = lexical
         self.revision = revision
-        self._answers: OrderedDict[_Question, tuple[Hit, ...]] = OrderedDict()
+        self._answers: OrderedDict[_Question, Ranking] = OrderedDict()
         self._lock = threading.Lock()
 
-    def find_answer(self, question: _Question) -> tuple[Hit, ...] | None:
+    def find_answer(self, question: _Question) -> Ranking | None:
         with self._lock:
             answer = self._answers.get(question)
             if answer is not None:
                 self._answers.move_to_end(question)
             return answer
 
-    def remember(self, question: _Question, answer: tuple[Hit, ...]) -> None:
-        if len(answer) > _LONGEST_REMEMBERED:
+    def remember(self, question: _Question, answer: Ranking) -> None:
+        if len(answer.hits) > _LONGEST_REMEMBERED:
             return
         with self._lock:
             self._answers[question] = answer
@@ -118,36 +95,37 @@ class SearchIndex:
 
     def search(
         self,
-        query: str,
+        query: str | Sequence[str],
         *,
         k: int,
-        kinds: Collection[EntryKind] | None = None,
-        servers: Collection[ServerName] | None = None,
-    ) -> list[Hit]:
+        scope: Scope = EVERYTHING,
+        options: SearchOptions = DEFAULT_OPTIONS,
+    ) -> Ranking:
         """Rank what fits the query, best first, at most ``k``; ties by id.
 
-        ``kinds`` and ``servers`` narrow the corpus before the cut; None does not narrow, an empty
-        collection leaves nothing. An empty query finds nothing. A query is read up to its first
-        4,000 characters.
+        Several queries are the steps of one task: the answer covers each of them. ``scope``
+        narrows the corpus before the cut. An empty query finds nothing. A query is read up to its
+        first 4,000 characters.
         """
-        text = clean_text(query, limit=MAX_QUERY_CHARS)
+        queries = [query] if isinstance(query, str) else query
+        texts = tuple(text for q in queries if (text := clean_text(q, limit=MAX_QUERY_CHARS)))
         state = self._state
-        question = (text, k, Scope.of(kinds=kinds, servers=servers))
-        if not text or k < 1 or not len(state.dense):
-            return []
+        question = (texts, k, scope, options)
+        if not texts or k < 1 or not len(state.dense):
+            return Ranking()
         answer = state.find_answer(question)
         if answer is None:
             answer = self._answer(state, question)
             state.remember(question, answer)
-        return list(answer)
+        return answer
 
-    def _answer(self, state: _State, question: _Question) -> tuple[Hit, ...]:
-        text, k, scope = question
+    def _answer(self, state: _State, question: _Question) -> Ranking:
+        (text, *_), k, scope, _ = question
         vector = self.encoder.encode([text])[0]
         depth = max(_RECALLED, k)
         dense = state.dense.search(vector, k=depth, scope=scope)
         lexical = state.lexical.search(text, k=depth, scope=scope)
-        return _rank(state, question, vector, dense, lexical)
+        return Ranking(_rank(state, question, vector, dense, lexical))
 
     def update(
         self,
@@ -241,14 +219,16 @@ def _rank(
     dense: list[Scored],
     lexical: list[Scored],
 ) -> tuple[Hit, ...]:
-    text, k, _ = question
+    (text, *_), k, _, options = question
     places = {DENSE: _places(dense), LEXICAL: _places(lexical)}
     ids = sorted(places[DENSE].keys() | places[LEXICAL].keys())
     known = dict(dense)
     missing = [id_ for id_ in ids if id_ not in known]
     known.update(zip(missing, state.dense.scores(vector, missing).tolist(), strict=True))
     meant = np.array([known[id_] for id_ in ids], dtype=np.float32)
-    fused = fuse(meant, state.lexical.scores(text, ids))
+    words = state.lexical.scores(text, ids)
+    ranks = [[place[id_][0] if id_ in place else 0 for id_ in ids] for place in places.values()]
+    fused = combine(options.fusion, meant, words, ranks)
     order: list[int] = np.argsort(-fused, kind="stable")[:k].tolist()
     return tuple(_hit(ids[place], float(fused[place]), places) for place in order)
 

@@ -82,7 +82,7 @@ tool = Tool(name="t", server=ServerName("s"), local_name="t", description="Tell 
             definition={})
 document = render_document(tool)
 index.update([(document, encoder.encode([document.text])[0])], (), revision=Revision(1))
-found = [hit.id for hit in index.search("what time is it", k=3)]
+found = [hit.id for hit in index.search("what time is it", k=3).hits]
 heavy = {"torch", "transformers", "sentence_transformers"} & {m.split(".")[0] for m in sys.modules}
 print(json.dumps({"found": found, "heavy": sorted(heavy)}))
 """

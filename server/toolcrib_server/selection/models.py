@@ -172,7 +172,9 @@ class ModelSelector:
 def _relevance(index: SearchIndex, task: str, count: int) -> Mapping[EntryId, float]:
     if not count:
         return {}
-    hits = index.search(task, k=count, kinds=[EntryKind.MODEL])
+    from toolcrib_embeddings.roster import Scope  # noqa: PLC0415  # slow
+
+    hits = index.search(task, k=count, scope=Scope.of(kinds=[EntryKind.MODEL])).hits
     return {hit.id: hit.score for hit in hits}
 
 

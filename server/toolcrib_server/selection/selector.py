@@ -20,7 +20,7 @@ from toolcrib_registry.types import Entry, EntryId, EntryKind, Revision, ServerN
 
 if TYPE_CHECKING:
     # The index is slow to import and opened late; see `sync.indexer`.
-    from toolcrib_embeddings.search import Hit, SearchIndex, Signal
+    from toolcrib_embeddings import Hit, SearchIndex, Signal
 
 MAX_K = 1_000
 MAX_QUERY_CHARS = 100_000
@@ -116,10 +116,13 @@ class Selector:
         servers: Collection[ServerName] | None,
     ) -> Answer:
         revision = index.revision
-        hits = index.search(query, k=k, kinds=kinds, servers=servers)
+        from toolcrib_embeddings.roster import Scope  # noqa: PLC0415  # slow
+
+        scope = Scope.of(kinds=kinds, servers=servers)
+        hits = index.search(query, k=k, scope=scope).hits
         return Answer(query, self._read(hits, revision), revision, index.size)
 
-    def _read(self, hits: list[Hit], revision: Revision) -> tuple[Found, ...]:
+    def _read(self, hits: Sequence[Hit], revision: Revision) -> tuple[Found, ...]:
         entries = self._entries.get([hit.id for hit in hits], revision)
         # An entry may have gone since the index was last updated: it is left out, not invented.
         return tuple(

@@ -19,7 +19,7 @@ def names(house: House) -> list[str]:
 
 async def found(house: House, query: str) -> list[str]:
     index = await house.indexer.index()
-    return [hit.id for hit in index.search(query, k=3)]
+    return [hit.id for hit in index.search(query, k=3).hits]
 
 
 async def test_a_first_sync_adds_everything_and_makes_it_findable(house: House) -> None:

@@ -1,0 +1,64 @@
+"""What a search answers with. Values alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from toolcrib_registry.types import EntryId
+
+DENSE: Final = "dense"
+"""Cosine of the query with the document."""
+LEXICAL: Final = "lexical"
+"""BM25 of the query's words in the document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Where one retriever put an entry. ``rank`` counts from 1."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An entry found.
+
+    ``score`` says how many standard deviations it stands above the average candidate for this
+    query: it orders one answer, and means nothing across queries. ``signals`` has a key for each
+    retriever that found it, ``dense`` (cosine) and ``lexical`` (BM25), whose scores are absolute.
+    """
+
+    id: EntryId
+    score: float
+    signals: Mapping[str, Signal]
+    alternatives: tuple[EntryId, ...] = ()
+    """Near-duplicates that stand under this one, best first."""
+    required_by: tuple[EntryId, ...] = ()
+    """Hits that depend on it, when that is why it is here."""
+    steps: tuple[int, ...] = ()
+    """Which steps of the query it answers, as places in ``Ranking.steps``."""
+    likelihood: float | None = None
+    """Calibrated probability that it fits the query; None while nothing is calibrated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The answer to one query: hits, best first, and what is known of the answer as a whole."""
+
+    hits: tuple[Hit, ...] = ()
+    steps: tuple[str, ...] = ()
+    """The steps that the query was split into; empty when it is one step."""
+    likelihood: float | None = None
+    """Calibrated probability that anything here fits; None while nothing is calibrated."""
+    abstained: bool = False
+    """Whether nothing seems to fit: the hits are the nearest there are, and unlikely."""
+    reranked: bool = False
+    """Whether the second stage ordered them."""
+
+    @property
+    def ids(self) -> list[EntryId]:
+        """The ids of the hits, best first."""
+        return [hit.id for hit in self.hits]
