@@ -245,3 +245,35 @@ class CallRow(SQLModel, table=True):
     outcome: str = Field(sa_type=PlainText)
     duration_ms: float = Field(sa_type=Double)
     argument_shape: dict[str, Any] = Field(sa_type=JsonText)
+
+
+class OutcomeRow(SQLModel, table=True):
+    """What came of one entry for one query."""
+
+    __tablename__ = _named("outcomes")
+    __table_args__ = (
+        Index("outcomes_by_time", "at", "id"),
+        Index("outcomes_by_tenant", "tenant", "at", "id"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=KeyText)
+    at: datetime = Field(sa_type=UtcTime)
+    tenant: str = Field(sa_type=KeyText)
+    principal: str = Field(sa_type=KeyText)
+    entry: str = Field(sa_type=KeyText)
+    verdict: str = Field(sa_type=PlainText)
+    source: str = Field(sa_type=PlainText)
+    weight: float = Field(sa_type=Double)
+    query: str = Field(sa_type=PlainText)
+
+
+class LearnedRow(SQLModel, table=True):
+    """What was learned from a tenant's outcomes with one encoder."""
+
+    __tablename__ = _named("learned")
+
+    tenant: str = Field(primary_key=True, sa_type=KeyText)
+    encoder_id: str = Field(primary_key=True, sa_type=KeyText)
+    at: datetime = Field(sa_type=UtcTime)
+    report: dict[str, Any] = Field(sa_type=JsonText)
+    adapter: bytes | None = Field(sa_type=LargeBinary)

@@ -28,6 +28,14 @@ NAME_SEPARATOR = "__"
 MAX_NAME_LENGTH = 64
 """What the strictest model providers accept as a tool name."""
 
+# Keys of ours in the ``_meta`` of a definition: what MCP has no field for.
+TAGS_KEY = "io.toolcrib/tags"
+"""Words to filter by."""
+DEPENDS_ON_KEY = "io.toolcrib/dependsOn"
+"""Names of the tools that must be called before it."""
+QUESTIONS_KEY = "io.toolcrib/exampleQuestions"
+"""What somebody would ask who needs it."""
+
 T = TypeVar("T")
 
 
@@ -390,6 +398,70 @@ class Counts:
     entries: Mapping[EntryKind, int]
     embeddings: int
     head: Revision
+
+
+# --- learning from use -------------------------------------------------------------------------
+
+
+class Verdict(StrEnum):
+    """What came of an entry for a query."""
+
+    WORKED = "worked"
+    FAILED = "failed"
+    CHOSEN = "chosen"
+    """Taken from an answer, or named as the right one, without a word on whether it worked."""
+    REJECTED = "rejected"
+    """Looked at and found unfit."""
+
+    @property
+    def speaks_for(self) -> bool:
+        """Whether it is a reason to rank the entry higher for such queries."""
+        return self in {Verdict.WORKED, Verdict.CHOSEN}
+
+
+class OutcomeSource(StrEnum):
+    """How an outcome became known."""
+
+    CALL = "call"
+    """A call that followed a search."""
+    FEEDBACK = "feedback"
+    """Somebody said so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one entry for one query. Holds the query's text, never a call's arguments."""
+
+    id: str
+    at: datetime
+    tenant: str
+    """Whose searches it may influence."""
+    principal: str
+    """Who it comes from."""
+    query: str
+    entry: EntryId
+    verdict: Verdict
+    source: OutcomeSource
+    weight: float = 1.0
+    """How plausible search itself finds it: 1 for a hit it showed, less for one it never would."""
+
+    @property
+    def query_hash(self) -> str:
+        """The key of its query's vector in the cache of embeddings."""
+        return hashlib.sha256(self.query.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What was learned from a tenant's outcomes with one encoder, and how it fared in replay."""
+
+    tenant: str
+    encoder_id: str
+    at: datetime
+    report: JsonObject
+    """The verdict of the last replay, and what is in use because of it."""
+    adapter: bytes | None = None
+    """The trained adapter, when one is in use."""
 
 
 # --- names and hashes --------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from .errors import InvalidInput
-from .types import ChangeAction, EntryKind, ServerStatus
+from .types import ChangeAction, EntryKind, ServerStatus, Verdict
 
 T = TypeVar("T")
 
@@ -522,6 +522,9 @@ class ModelOut(EntryOut):
 # --- search ------------------------------------------------------------------------------------
 
 
+Query = Annotated[Text, Field(min_length=1, max_length=100_000)]
+
+
 class SearchQuery(WireIn):
     """What is looked for."""
 
@@ -529,21 +532,40 @@ class SearchQuery(WireIn):
         json_schema_extra={"examples": [{"query": "what time is it in Tokyo", "k": 3}]}
     )
 
-    query: Annotated[Text, Field(min_length=1, max_length=100_000)]
+    query: Query | Annotated[list[Query], Field(min_length=1, max_length=16)]
+    """The task, or its steps: the answer covers each of them."""
     k: Annotated[int, Field(ge=1, le=1000)] = 5
     kinds: list[EntryKind] | None = None
     servers: list[Name] | None = None
+    tags: Tags | None = None
+    """Each must be on the entry or on its server."""
+    read_only: StrictBool = False
+    """Only tools that say that they only read."""
+    destructive: StrictBool = True
+    """False: only tools that say that they destroy nothing, or that they only read."""
     detail: Literal["name", "brief", "full"] = "brief"
     """``name``: names and scores. ``brief``: descriptions, shortened. ``full``: definitions too."""
     max_tokens: Annotated[int, Field(ge=1, le=_MAX_NUMBER)] | None = None
-    """Leave out the last hits when the answer would be longer, at about four characters a token."""
+    """Leave out the last hits when the hits together would have more tokens."""
+    rerank: Literal["auto", "on", "off"] = "auto"
+    """Whether a second stage orders the best: ``auto`` where there is time for it."""
+    split: StrictBool = True
+    """Split a task of several steps, and cover each."""
+    fold: StrictBool = True
+    """Put near-duplicates under the best of them, as its ``alternatives``."""
+    dependencies: StrictBool = True
+    """Bring along what the hits depend on."""
+    explain: StrictBool = False
+    """Say of every signal what it gave to the score, not only which retriever found a hit."""
+    group_by: Literal["server"] | None = None
 
 
 class SignalOut(WireOut):
-    """Where one signal ranked a hit (1 is first), and its own score."""
+    """Where one signal ranked a hit (1 is first), its own score, and its part of the hit's."""
 
     rank: int
     score: float
+    contribution: float | None = None
 
 
 class SearchHit(WireOut):
@@ -559,17 +581,42 @@ class SearchHit(WireOut):
     description: str | None = None
     definition: dict[str, Any] | None = None
     model: ModelOut | None = None
+    likelihood: float | None = None
+    """Calibrated probability that it fits; null while nothing is calibrated."""
+    alternatives: list[str] = []
+    """Names of near-duplicates, best first."""
+    required_by: list[str] = []
+    """Names of the hits that depend on it, when that is why it is here."""
+    steps: list[int] = []
+    """Which steps it answers, as places in the results' ``steps``, from 0."""
+
+
+class SearchGroup(WireOut):
+    """The hits of one server, by name, best first; null is none's."""
+
+    server: str | None
+    names: list[str]
 
 
 class SearchResults(WireOut):
     """The hits, best first, true for a revision of the registry."""
 
-    query: str
+    query: str | list[str]
     hits: list[SearchHit]
     revision: int
     searched: int
     left_out: int = 0
     """Hits dropped to stay within ``maxTokens``."""
+    steps: list[str] = []
+    """The steps of the task; empty when it is one."""
+    likelihood: float | None = None
+    """Calibrated probability that anything here fits; null while nothing is calibrated."""
+    abstained: bool = False
+    """Nothing seems to fit: the hits are the nearest there are, and unlikely."""
+    reranked: bool = False
+    took_ms: float = 0.0
+    """What finding them took; an answer that is asked for again is not found again."""
+    groups: list[SearchGroup] | None = None
 
 
 # --- selection ---------------------------------------------------------------------------------
@@ -833,3 +880,53 @@ class ReadyOut(WireOut):
     blockers: list[str] = []
     revision: int | None = None
     index_revision: int | None = None
+
+
+# --- learning from use -------------------------------------------------------------------------
+
+
+class FeedbackIn(WireIn):
+    """What came of an entry for a query. ``name`` is the entry's, as search gave it."""
+
+    query: Annotated[Text, Field(min_length=1, max_length=100_000)]
+    """What was searched for; its first 4,000 characters are kept."""
+    name: Name
+    verdict: Verdict = Verdict.WORKED
+
+
+class FeedbackOut(WireOut):
+    """Feedback as it was recorded."""
+
+    id: str
+    at: datetime
+    kind: EntryKind
+    name: str
+    verdict: Verdict
+    weight: float
+    """How plausible search finds it, 0 to 1: how much it counts while nobody else agrees."""
+
+
+class ForgottenOut(WireOut):
+    """How many outcomes were forgotten."""
+
+    forgotten: int
+
+
+class TenantLearningOut(WireOut):
+    """How learning stands with one tenant."""
+
+    tenant: str
+    outcomes: int
+    in_use: str | None = None
+    """What searches use of it; null is nothing."""
+    reason: str
+    judged_at: datetime | None = None
+    report: dict[str, Any] | None = None
+    """The last replay: NDCG@10 before, and the gain of each way of using what was learned."""
+
+
+class LearningOut(WireOut):
+    """How learning is set, and how it stands with each tenant that has outcomes."""
+
+    mode: str
+    tenants: list[TenantLearningOut] = []

@@ -138,7 +138,7 @@ def _update(session: Session, entries: Sequence[OwnedEntry], log: ChangeLog) -> 
         updated = replace(
             entry,
             enabled=kept.enabled,
-            tags=tuple(kept.tags),
+            tags=entry.tags or tuple(kept.tags),
             revision=change.revision,
             added_at=kept.added_at,
             updated_at=log.at,

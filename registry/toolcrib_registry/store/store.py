@@ -6,6 +6,7 @@ Knows which noun does what; the work itself is in the modules beside it. No row 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -21,7 +22,9 @@ from toolcrib_registry.types import (
     EntryChanges,
     EntryId,
     EntryKind,
+    Learned,
     Model,
+    Outcome,
     Page,
     Revision,
     Server,
@@ -29,7 +32,7 @@ from toolcrib_registry.types import (
     ServerName,
 )
 
-from . import calls, catalogue, embeddings, entries, log, reconcile, servers
+from . import calls, catalogue, embeddings, entries, log, outcomes, reconcile, servers
 from .database import Database
 
 _MAX_LIMIT = 1_000_000
@@ -220,9 +223,9 @@ class Store:
     ) -> tuple[Change, ...]:
         """Bring what a sync found to a server's entries, and its health, in one transaction.
 
-        An updated entry keeps whether it is enabled, its tags and its age. An upsert whose content
-        hash is stored already writes nothing; an empty hash is filled in. An id in both parts is
-        an upsert; removals of what the server does not own are ignored.
+        An updated entry keeps whether it is enabled, its age, and its tags unless it brings some.
+        An upsert whose content hash is stored already writes nothing; an empty hash is filled in.
+        An id in both parts is an upsert; removals of what the server does not own are ignored.
 
         Raises:
             NotFound: no such server.
@@ -331,6 +334,70 @@ class Store:
         """List the latest audit records, newest first."""
         with self._database.reading() as session:
             return calls.list_latest(session, limit=_checked(limit))
+
+    # --- learning from use -----------------------------------------------------------------
+
+    def record_outcomes(self, records: Sequence[Outcome], *, keep: int = 100_000) -> None:
+        """Add outcomes; of each tenant named by them, the latest ``keep`` stay."""
+        with self._database.writing() as session:
+            outcomes.record(session, records, keep=_checked(keep))
+
+    def list_outcomes(
+        self,
+        *,
+        tenant: str | None = None,
+        since: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 1000,
+    ) -> Page[Outcome]:
+        """List outcomes, the oldest first, from the time ``since`` on."""
+        with self._database.reading() as session:
+            return outcomes.list_page(
+                session, tenant=tenant, since=since, cursor=cursor, limit=_checked(limit)
+            )
+
+    def iter_outcomes(
+        self, *, tenant: str | None = None, since: datetime | None = None
+    ) -> Iterator[Outcome]:
+        """Iterate over outcomes, the oldest first, in pages."""
+        return _all(partial(self.list_outcomes, tenant=tenant, since=since, limit=_ITER_PAGE))
+
+    def count_outcomes(self) -> dict[str, int]:
+        """Count the outcomes of each tenant."""
+        with self._database.reading() as session:
+            return outcomes.count(session)
+
+    def latest_outcome(self, tenant: str) -> datetime | None:
+        """Tell when a tenant's latest outcome was; None when it has none."""
+        with self._database.reading() as session:
+            return outcomes.latest(session, tenant)
+
+    def forget_outcomes(
+        self,
+        *,
+        tenant: str | None = None,
+        principal: str | None = None,
+        before: datetime | None = None,
+    ) -> int:
+        """Drop the outcomes that fit all that is given, with what was learned from them.
+
+        Says how many outcomes went.
+
+        Raises:
+            InvalidInput: nothing is given; say which ones.
+        """
+        with self._database.writing() as session:
+            return outcomes.forget(session, tenant=tenant, principal=principal, before=before)
+
+    def find_learned(self, tenant: str, encoder_id: str) -> Learned | None:
+        """Find what was learned from a tenant's outcomes with an encoder."""
+        with self._database.reading() as session:
+            return outcomes.find_learned(session, tenant, encoder_id)
+
+    def put_learned(self, learned: Learned) -> None:
+        """Store what was learned, in place of what was learned before."""
+        with self._database.writing() as session:
+            outcomes.put_learned(session, learned)
 
 
 def _checked(limit: int) -> int:
