@@ -10,9 +10,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, TypeVar, cast
 
 from toolcrib_registry.types import (
+    DEPENDS_ON_KEY,
+    QUESTIONS_KEY,
     Entry,
     EntryId,
     EntryKind,
@@ -32,6 +35,8 @@ MAX_TERMS_CHARS: Final = 8_000
 """Of what is indexed by word."""
 _MAX_DESCRIPTION_CHARS: Final = 6_000
 """Leaves room for the parameters."""
+_MAX_LISTED: Final = 16
+_MAX_LISTED_CHARS: Final = 300
 _MAX_PARAMETERS: Final = 64
 _MAX_DEPTH: Final = 3
 _MAX_ENUM_VALUES: Final = 16
@@ -40,6 +45,21 @@ _NOT_TEXT: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _WORD_EDGE: Final = re.compile(
     r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"
 )
+
+
+class Component(StrEnum):
+    """A part of a document that can have a vector of its own."""
+
+    DOCUMENT = "document"
+    """All parts but the questions, as one text: plain concatenation."""
+    NAME = "name"
+    TITLE = "title"
+    DESCRIPTION = "description"
+    SERVER = "server"
+    TAGS = "tags"
+    PARAMETERS = "parameters"
+    QUESTIONS = "questions"
+    """Example questions that its owner gave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +74,10 @@ class Document:
     """What is embedded."""
     terms: str
     """What the lexical index reads."""
-    components: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The parts of the text by name, for what weighs them apart; see `Component`."""
+    local_name: str = ""
+    """Its name at its server: the name that other tools of that server know it by."""
+    components: Mapping[Component, str] = field(default_factory=dict[Component, str])
+    """Its parts, those that it has, for what weighs them apart; see `representation`."""
     tags: tuple[str, ...] = ()
     read_only: bool | None = None
     """Whether it says that it only reads; None when it says nothing."""
@@ -66,24 +88,67 @@ class Document:
     @property
     def text_hash(self) -> str:
         """SHA-256 of ``text``: the same text has the same vector."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return hash_text(self.text)
 
 
 def render_document(entry: Entry) -> Document:
-    """Render an entry. Never fails, whatever its owner listed; both texts are bounded."""
+    """Render an entry. Never fails, whatever its owner listed; all texts are bounded."""
     server = entry.server if isinstance(entry, OwnedEntry) else None
-    name = entry.local_name if isinstance(entry, OwnedEntry) else entry.name
-    said = _sentences((_string(entry.title), _string(entry.description)[:_MAX_DESCRIPTION_CHARS]))
-    about = (f"{_words_of(name)}: {said}", _words_of(server or ""), *_details(entry))
-    text = _sentences(about)
+    local_name = entry.local_name if isinstance(entry, OwnedEntry) else entry.name
+    parts = _components(entry, local_name=local_name, server=server or "")
+    said = _sentences((parts[Component.TITLE], parts[Component.DESCRIPTION]))
+    rest = (parts[part] for part in (Component.SERVER, Component.TAGS, Component.PARAMETERS))
+    text = _sentences((f"{parts[Component.NAME]}: {said}", *rest))
+    parts[Component.DOCUMENT] = text
+    read_only, destructive = _behaviour(entry)
     return Document(
         id=entry.id,
         kind=entry.kind,
         server=server,
         name=entry.name,
+        local_name=local_name,
         text=text[:MAX_TEXT_CHARS],
-        terms=_sentences((name, text))[:MAX_TERMS_CHARS],
+        terms=_sentences((entry.name, text, parts[Component.QUESTIONS]))[:MAX_TERMS_CHARS],
+        components={part: said[:MAX_TEXT_CHARS] for part, said in parts.items() if said},
+        tags=entry.tags,
+        read_only=read_only,
+        destructive=destructive,
+        depends_on=tuple(_listed(entry, DEPENDS_ON_KEY)),
     )
+
+
+def _behaviour(entry: Entry) -> tuple[bool | None, bool | None]:
+    """Whether it only reads, and whether it destroys. Only a tool can do more than answer."""
+    if not isinstance(entry, Tool):
+        return True, False
+    says = entry.descriptor
+    return _value(says.read_only), _value(says.destructive)
+
+
+def _components(entry: Entry, *, local_name: str, server: str) -> dict[Component, str]:
+    return {
+        Component.NAME: _words_of(local_name),
+        Component.TITLE: _string(entry.title),
+        Component.DESCRIPTION: _string(entry.description)[:_MAX_DESCRIPTION_CHARS],
+        Component.SERVER: _words_of(server),
+        Component.TAGS: " ".join(entry.tags),
+        Component.PARAMETERS: _sentences(_details(entry)),
+        Component.QUESTIONS: _sentences(_listed(entry, QUESTIONS_KEY)),
+    }
+
+
+def _listed(entry: Entry, key: str) -> Iterator[str]:
+    if not isinstance(entry, OwnedEntry):
+        return
+    listed = _mapping(entry.definition.get("_meta")).get(key)
+    if isinstance(listed, list):
+        items = cast("list[object]", listed)[:_MAX_LISTED]
+        yield from (item[:_MAX_LISTED_CHARS] for item in items if isinstance(item, str) and item)
+
+
+def hash_text(text: str) -> str:
+    """SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def split_words(text: str) -> list[str]:
@@ -101,7 +166,6 @@ def _words_of(name: str) -> str:
 
 
 def _details(entry: Entry) -> Iterator[str]:
-    yield " ".join(entry.tags)
     if isinstance(entry, Model):
         yield from _model_details(entry)
     elif isinstance(entry, Tool):

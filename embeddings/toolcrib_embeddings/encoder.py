@@ -16,8 +16,9 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .exported import GRAPH, TOKENIZER, Export, find_or_export
-from .model_folder import ModelFolder, read_bundled
+from .exported import GRAPH, TOKEN_VECTORS, TOKENIZER, VECTORS, Export, find_or_export
+from .model_folder import read_model
+from .queries import Span
 
 FloatVector: TypeAlias = NDArray[np.float32]
 FloatMatrix: TypeAlias = NDArray[np.float32]
@@ -52,6 +53,21 @@ class Encoder(Protocol):
         """
         ...
 
+    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
+        """Encode a text, and parts of it as they are meant within it.
+
+        ``spans`` are (start, end) in characters. Shape ``(1 + len(spans), dimension)``, the whole
+        text first, rows of length 1.
+        """
+        ...
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
+        """Encode each token: a matrix of unit rows for each text, None if the model has no such.
+
+        Marks that stand for no text have no row.
+        """
+        ...
+
 
 class SentenceTransformerEncoder:
     """Serves a sentence-transformers model through ONNX Runtime, identical to the original.
@@ -76,15 +92,14 @@ class SentenceTransformerEncoder:
     ) -> SentenceTransformerEncoder:
         """Open a model, exporting it into ``cache_dir`` first when that was never done.
 
-        ``model`` is a sentence-transformers folder; without one the bundled model is used, which
-        must bear its published hash. The first time takes tens of seconds; processes that start
-        together export once.
+        ``model`` is a sentence-transformers folder, or what else `read_model` takes; without one
+        the bundled model is used, tuned to tools: both must bear their published hashes. The first
+        time takes tens of seconds; processes that start together export once.
 
         Raises:
             EncoderError: the model is missing, not the one it claims to be, or cannot be exported.
         """
-        source = read_bundled() if model is None else ModelFolder.read(model)
-        return cls(find_or_export(source, cache_dir), threads=threads)
+        return cls(find_or_export(read_model(model), cache_dir), threads=threads)
 
     @property
     def id(self) -> str:
@@ -108,6 +123,41 @@ class SentenceTransformerEncoder:
                 on_progress(1)
             return vectors
         return self._encode_many(texts, on_progress)
+
+    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
+        """Encode a text, and parts of it as they are meant within it: shape ``(1 + n, d)``.
+
+        Where a text's vector is the mean of its tokens' vectors, a part's is the mean of its own
+        tokens in the same pass, which costs nothing more (late chunking, arXiv 2409.04701). For
+        other models each part is encoded as a text of its own.
+        """
+        text = text[: self._max_chars]
+        if not spans:
+            return self._encode_one(text)
+        if not self._export.gives_tokens:
+            return self._encode_many([text, *(text[start:end] for start, end in spans)], None)
+        offset = len(self._export.prefix)
+        encoding = self._tokenizer.encode(self._export.prefix + _encodable(text))
+        tokens = np.array(encoding.ids, dtype=np.int32)
+        whole, (states,) = self._run_both([tokens])
+        shifted = [(start + offset, end + offset) for start, end in spans]
+        masks = _token_masks(encoding.offsets, shifted)
+        return _unit_rows(np.concatenate((whole, _means(masks, states, otherwise=whole[0]))))
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
+        """Encode each token: a matrix of unit rows for each text, None if the model has no such.
+
+        Marks that stand for no text have no row. Texts of similar length share a batch.
+        """
+        if not self._export.gives_tokens:
+            return None
+        tokens = self._tokenize(texts)
+        matrices: list[FloatMatrix] = [np.empty((0, self.dimension), dtype=np.float32)] * len(texts)
+        for rows in _batches([len(ids) for ids in tokens]):
+            _, states = self._run_both([tokens[row] for row in rows])
+            for row, state in zip(rows, states, strict=True):
+                matrices[row] = _unit_rows(state[1 : len(tokens[row]) - 1])
+        return matrices
 
     def _encode_one(self, text: str) -> FloatMatrix:
         with self._lock:
@@ -142,6 +192,16 @@ class SentenceTransformerEncoder:
         return tokens
 
     def _run(self, tokens: Sequence[Tokens], *, last: bool = False) -> FloatMatrix:
+        options = self._give_memory_back if last else None
+        outputs = self._session.run([VECTORS], self._feed(tokens), options)
+        return _unit_rows(np.asarray(outputs[0], dtype=np.float32))
+
+    def _run_both(self, tokens: Sequence[Tokens]) -> tuple[FloatMatrix, NDArray[np.float32]]:
+        """Return a row for each text, and for each text a row for each token and for padding."""
+        vectors, states = self._session.run([VECTORS, TOKEN_VECTORS], self._feed(tokens))
+        return np.asarray(vectors, dtype=np.float32), np.asarray(states, dtype=np.float32)
+
+    def _feed(self, tokens: Sequence[Tokens]) -> dict[str, NDArray[np.int64]]:
         width = max(len(ids) for ids in tokens)
         ids = np.full((len(tokens), width), self._export.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
@@ -149,12 +209,27 @@ class SentenceTransformerEncoder:
             ids[row, : len(values)] = values
             mask[row, : len(values)] = 1
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        wanted = {name: feed[name] for name in self._export.inputs}
-        options = self._give_memory_back if last else None
-        vectors: FloatMatrix = np.asarray(
-            self._session.run(None, wanted, options)[0], dtype=np.float32
-        )
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return {name: feed[name] for name in self._export.inputs}
+
+
+def _token_masks(offsets: Sequence[Span], spans: Sequence[Span]) -> FloatMatrix:
+    """Which tokens lie in which span, as 0 and 1: shape ``(spans, tokens)``."""
+    places = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+    starts, ends = places[:, 0], places[:, 1]
+    bounds = np.array(spans, dtype=np.int64)
+    inside = (starts >= bounds[:, :1]) & (ends <= bounds[:, 1:]) & (ends > starts)
+    return inside.astype(np.float32)
+
+
+def _means(masks: FloatMatrix, states: FloatMatrix, *, otherwise: FloatVector) -> FloatMatrix:
+    """Average the tokens of each mask; one without tokens (cut away) means what the text does."""
+    counts = masks.sum(axis=1, keepdims=True)
+    means = masks @ states / np.maximum(counts, 1)
+    return np.where(counts > 0, means, otherwise)
+
+
+def _unit_rows(vectors: FloatMatrix) -> FloatMatrix:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _encodable(text: str) -> str:

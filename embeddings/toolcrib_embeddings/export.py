@@ -19,8 +19,9 @@ from sentence_transformers import SentenceTransformer
 
 from toolcrib_registry.errors import EncoderError
 
+from .delta import WeightDelta
 from .encoder import SentenceTransformerEncoder
-from .exported import GRAPH, GRAPH_DATA, TOKENIZER, Export
+from .exported import GRAPH, GRAPH_DATA, TOKEN_VECTORS, TOKENIZER, VECTORS, Export
 
 _MIN_COSINE = 0.9999
 _SAMPLE = (
@@ -30,6 +31,8 @@ _SAMPLE = (
     "Été, naïve café; 東京の天気 — получить прогноз погоды?",
     "get_forecast latitude longitude " * 60,
 )
+_MEAN_POOLING = (["Pooling"], ["Pooling", "Normalize"])
+"""The modules after the transformer, where tokens have vectors of the same kind as texts."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -41,21 +44,34 @@ class _Pipeline(torch.nn.Module):
         self.model = model
         self.inputs = tuple(inputs)
 
-    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         features: dict[str, Any] = dict(zip(self.inputs, tensors, strict=True))
         for module in self.model:
             features = module(features)
-        return features["sentence_embedding"]
+        outputs = (features["sentence_embedding"], features["token_embeddings"])
+        return outputs if _pools_by_mean(self.model) else outputs[:1]
 
 
-def export(source: Path, target: Path, *, encoder_id: str) -> None:
+def _pools_by_mean(model: Any) -> bool:
+    """Whether a text's vector is the mean of its tokens' vectors, and nothing comes after."""
+    _, *after = model
+    modes = [getattr(module, "pooling_mode", None) for module in after]
+    return [type(module).__name__ for module in after] in _MEAN_POOLING and modes[0] == "mean"
+
+
+def export(source: Path, target: Path, *, encoder_id: str, tuning: Path | None = None) -> None:
     """Export the model in ``source`` into the folder ``target``, and prove that it is the same.
 
+    ``tuning`` is a delta that is added to its weights first.
+
     Raises:
-        EncoderError: its tokenizer is not a fast one, or the export gives other vectors.
+        EncoderError: its tokenizer is not a fast one, the delta does not fit, or the export gives
+            other vectors.
     """
     model: Any = SentenceTransformer(str(source), device="cpu", local_files_only=True)
     model = model.eval().float()
+    if tuning:
+        add_delta(model, WeightDelta.load(tuning))
     if not getattr(model.tokenizer, "is_fast", False):
         raise EncoderError("its tokenizer has no tokenizer.json (it is not a fast tokenizer)")
     model.tokenizer.backend_tokenizer.save(str(target / TOKENIZER))
@@ -65,18 +81,35 @@ def export(source: Path, target: Path, *, encoder_id: str) -> None:
     _prove_same(model, made)
 
 
+def add_delta(model: Any, delta: WeightDelta) -> None:
+    """Add a delta to the weights of a model's transformer, in place.
+
+    Raises:
+        EncoderError: the model has no such parameter, or one of another shape.
+    """
+    weights: dict[str, torch.Tensor] = dict(model[0].auto_model.named_parameters())
+    for name, change in delta.changes.items():
+        if name not in weights or tuple(weights[name].shape) != change.shape:
+            raise EncoderError(f"the tuning changes {name}, which the model does not have so")
+    with torch.no_grad():
+        for name, change in delta.changes.items():
+            weights[name].add_(torch.tensor(change))
+
+
 def _write_graph(model: Any, target: Path) -> tuple[str, ...]:
     features = model.preprocess(list(_SAMPLE[:2]))
     inputs = tuple(name for name in _INPUTS if name in features)
     axes = {name: {0: "texts", 1: "tokens"} for name in inputs}
+    outputs = [VECTORS, TOKEN_VECTORS] if _pools_by_mean(model) else [VECTORS]
+    axes |= {VECTORS: {0: "texts"}, TOKEN_VECTORS: {0: "texts", 1: "tokens"}}
     exporter: Any = torch.onnx  # partly without types
     exporter.export(
         _Pipeline(model, inputs),
         tuple(features[name] for name in inputs),
         str(target / GRAPH),
         input_names=list(inputs),
-        output_names=["embedding"],
-        dynamic_axes={**axes, "embedding": {0: "texts"}},
+        output_names=outputs,
+        dynamic_axes={name: axes[name] for name in (*inputs, *outputs)},
         opset_version=17,
         dynamo=False,  # the newer exporter needs one more library, onnxscript
     )
@@ -107,6 +140,7 @@ def _describe(model: Any, target: Path, *, encoder_id: str, inputs: tuple[str, .
         inputs=inputs,
         pad_id=int(model.tokenizer.pad_token_id or 0),
         prefix=model.prompts.get(model.default_prompt_name or "", ""),
+        gives_tokens=_pools_by_mean(model),
     )
 
 
@@ -119,10 +153,11 @@ def _prove_same(model: Any, made: Export) -> None:
 
 
 def _main(arguments: Sequence[str]) -> None:
-    source, target, encoder_id = arguments
+    source, target, encoder_id, *rest = arguments
+    tuning = Path(rest[0]) if rest else None
     warnings.simplefilter("ignore")  # of the libraries, about themselves
     try:
-        export(Path(source), Path(target), encoder_id=encoder_id)
+        export(Path(source), Path(target), encoder_id=encoder_id, tuning=tuning)
     except EncoderError as error:
         sys.exit(error.detail)
 

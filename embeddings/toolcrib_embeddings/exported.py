@@ -20,11 +20,15 @@ from toolcrib_registry.errors import EncoderError
 
 from .model_folder import ModelFolder, file_sha256
 
-EXPORT_FORMAT: Final = 1
+EXPORT_FORMAT: Final = 2
 MANIFEST: Final = "encoder.json"
 GRAPH: Final = "model.onnx"
 GRAPH_DATA: Final = "model.onnx.data"
 TOKENIZER: Final = "tokenizer.json"
+VECTORS: Final = "embedding"
+"""The graph's output of one vector a text."""
+TOKEN_VECTORS: Final = "tokens"  # noqa: S105  # an output of the graph
+"""Its output of one vector a token, where a text's vector is their mean."""
 
 _TIMEOUT_S: Final = 600.0
 _OFFLINE: Final = {
@@ -49,6 +53,8 @@ class Export:
     pad_id: int
     prefix: str
     """What the model wants before every text; usually nothing."""
+    gives_tokens: bool
+    """Whether the graph has `TOKEN_VECTORS`."""
 
     def dump(self) -> None:
         """Write the manifest of the files that are in ``folder``."""
@@ -136,9 +142,11 @@ def _export(model: ModelFolder, folder: Path) -> None:
 
 def _run_child(model: ModelFolder, target: Path) -> None:
     command = [sys.executable, "-P", "-m", "toolcrib_embeddings.export"]
+    what = [str(model.path), str(target.resolve()), model.encoder_id]
+    tuning = [str(model.tuning)] if model.tuning else []
     try:
         done = subprocess.run(
-            [*command, str(model.path), str(target.resolve()), model.encoder_id],
+            [*command, *what, *tuning],
             env={**os.environ, **_OFFLINE},
             stdin=subprocess.DEVNULL,  # ours may be a protocol's
             capture_output=True,

@@ -13,6 +13,17 @@ DENSE: Final = "dense"
 LEXICAL: Final = "lexical"
 """BM25 of the query's words in the document."""
 
+NAME: Final = "name"
+"""How much of the entry's name the query speaks of, from 0 to 1."""
+STEP: Final = "step"
+"""The best of the steps that the query was split into."""
+SERVER: Final = "server"
+"""How much of the good candidates the entry's server owns, from 0 to 1."""
+TOKENS: Final = "tokens"
+"""How much of the entry's text the query speaks of, token by token: the second stage."""
+LEARNED: Final = "learned"
+"""What past outcomes say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -20,6 +31,8 @@ class Signal:
 
     rank: int
     score: float
+    contribution: float | None = None
+    """What it gave to the hit's score; None where scores are not a sum."""
 
 
 @dataclass(frozen=True, slots=True)

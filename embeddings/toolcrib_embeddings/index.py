@@ -39,8 +39,11 @@ class VectorIndex(Protocol):
         """Return the best ``k`` in scope with their inner products, best first."""
         ...
 
-    def scores(self, vector: FloatVector, ids: Sequence[EntryId]) -> FloatVector:
-        """Return the inner product with each of ``ids``, all of which it holds, in their order."""
+    def scores(self, vectors: FloatMatrix, ids: Sequence[EntryId]) -> FloatMatrix:
+        """Return the inner product of each vector with each of ``ids``, all of which it holds.
+
+        Shape ``(len(vectors), len(ids))``, in their orders.
+        """
         ...
 
     def updated(
@@ -119,10 +122,13 @@ class FaissIndex:
         # not `@`: its rounding depends on where a row stands, and equal rows must score equal
         return np.einsum("ij,j->i", self._vectors[rows], vector)
 
-    def scores(self, vector: FloatVector, ids: Sequence[EntryId]) -> FloatVector:
-        """Return the inner product with each of ``ids``, all of which it holds, in their order."""
+    def scores(self, vectors: FloatMatrix, ids: Sequence[EntryId]) -> FloatMatrix:
+        """Return the inner product of each vector with each of ``ids``, all of which it holds.
+
+        Shape ``(len(vectors), len(ids))``, in their orders.
+        """
         rows = np.array([self.roster.rows[id_] for id_ in ids], dtype=np.int64)
-        return self._exact_scores(rows, vector)
+        return np.stack([self._exact_scores(rows, vector) for vector in vectors])
 
     def updated(
         self,

@@ -10,7 +10,6 @@ BM25S: arXiv 2407.03618.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 import numpy as np
@@ -19,18 +18,17 @@ from numpy.typing import NDArray
 from toolcrib_registry.types import EntryId
 
 from .corpus import Document, split_words
-from .encoder import FloatVector
+from .encoder import FloatMatrix, FloatVector
 from .index import Scored
+from .postings import K1, B, IntVector, Postings, sum_rows
 from .roster import EVERYTHING, Roster, Scope
 
-K1: Final = 1.2
-B: Final = 0.75
 _MAX_WORD_CHARS: Final = 40
 """A longer word is a key or a blob; its beginning is enough to tell it."""
 
 _UNUSED_WORDS_KEPT: Final = 1_000
-
-IntVector = NDArray[np.int32]
+_SMALLEST_TOTAL: Final = 1e-9
+_READ_QUERIES_KEPT: Final = 64
 
 
 class Stemmer:
@@ -52,92 +50,40 @@ class _Engine(Protocol):
     def get_scores_from_ids(self, query_tokens_ids: list[int]) -> FloatVector: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Postings:
-    """How often which word stands in which row, row by row.
-
-    Row ``r`` has the words ``words[starts[r]:starts[r + 1]]``, each ``counts`` times.
-    """
-
-    starts: IntVector
-    words: IntVector
-    counts: IntVector
-
-    @classmethod
-    def empty(cls) -> Postings:
-        """Return postings of no row."""
-        none = np.empty(0, dtype=np.int32)
-        return cls(np.zeros(1, dtype=np.int32), none, none)
-
-    @classmethod
-    def of(cls, texts: Iterable[Sequence[int]]) -> Postings:
-        """Count the words of each text."""
-        pairs = [np.unique(np.array(t, dtype=np.int32), return_counts=True) for t in texts]
-        lengths = [len(words) for words, _ in pairs]
-        none = [np.empty(0, dtype=np.int32)]
-        return cls(
-            np.concatenate(([0], np.cumsum(lengths))).astype(np.int32),
-            np.concatenate(none + [words for words, _ in pairs]).astype(np.int32),
-            np.concatenate(none + [counts for _, counts in pairs]).astype(np.int32),
-        )
-
-    def followed_by(self, other: Postings) -> Postings:
-        """Append the rows of ``other``."""
-        return Postings(
-            np.concatenate((self.starts, self.starts[-1] + other.starts[1:])),
-            np.concatenate((self.words, other.words)),
-            np.concatenate((self.counts, other.counts)),
-        )
-
-    def rows(self, source: NDArray[np.intp]) -> Postings:
-        """Take the given rows, in the given order."""
-        lengths = np.diff(self.starts)[source]
-        starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-        shift = np.repeat(self.starts[:-1][source] - starts[:-1], lengths)
-        places = np.arange(int(starts[-1])) + shift
-        return Postings(starts, self.words[places], self.counts[places])
-
-    def scores(self, vocabulary_size: int) -> dict[str, Any]:
-        """Return what each word adds to each row it stands in, word by word, as bm25s keeps it."""
-        rows = len(self.starts) - 1
-        lengths = np.diff(self.starts)
-        row_of = np.repeat(np.arange(rows, dtype=np.int32), lengths)
-        words_in_row = np.bincount(row_of, weights=self.counts, minlength=rows)
-        norm = 1 - B + B * words_in_row / max(float(words_in_row.mean()) if rows else 1.0, 1e-9)
-        rarity = np.bincount(self.words, minlength=vocabulary_size)
-        idf = np.log1p((rows - rarity + 0.5) / (rarity + 0.5))
-        data = idf[self.words] * self.counts / (self.counts + K1 * norm[row_of])
-        order = _stable_order(self.words)
-        return {
-            "data": data[order].astype(np.float32),
-            "indices": row_of[order],
-            "indptr": np.concatenate(([0], np.cumsum(rarity))).astype(np.int32),
-            "num_docs": rows,
-        }
-
-
 class Bm25Index:
     """BM25 (the Lucene form) over stemmed words. Safe to read from several threads."""
 
-    def __init__(self, roster: Roster, vocabulary: Mapping[str, int], postings: Postings) -> None:
-        """Index one row of postings for each row of the roster; most start from `empty`."""
+    def __init__(
+        self,
+        roster: Roster,
+        vocabulary: Mapping[str, int],
+        postings: Postings,
+        names: Postings,
+    ) -> None:
+        """Index one row of postings for each row of the roster; most start from `empty`.
+
+        ``postings`` are the words of the documents, ``names`` those of their names alone.
+        """
         self.roster = roster
         self.vocabulary = vocabulary
         self.postings = postings
+        self.names = names
         self._engine = _open_engine(postings.scores(len(vocabulary)))
-        self._last: tuple[str, FloatVector] | None = None
+        self._weights = postings.weigh(len(vocabulary))
+        self._name_weights = _shares(names, len(vocabulary))
+        self._read_queries: dict[str, list[int | None]] = {}
 
     @classmethod
     def empty(cls) -> Bm25Index:
         """Return an index that holds nothing yet."""
-        return cls(Roster.empty(), {}, Postings.empty())
+        return cls(Roster.empty(), {}, Postings.empty(), Postings.empty())
 
     def __len__(self) -> int:
         return len(self.roster)
 
     def search(self, query: str, *, k: int, scope: Scope = EVERYTHING) -> list[Scored]:
         """Return the best ``k`` in scope that share a word with the query, best first."""
-        scores = self._all_scores(query)
+        scores = self.all_scores(query)
         mask = self.roster.mask(scope)
         if mask is not None:
             scores = np.where(mask, scores, 0)
@@ -145,20 +91,56 @@ class Bm25Index:
         best: list[int] = rows.tolist()
         return list(zip(map(self.roster.ids.__getitem__, best), scores[rows].tolist(), strict=True))
 
-    def scores(self, query: str, ids: Sequence[EntryId]) -> FloatVector:
-        """Return the score of each of ``ids``, all of which it holds, in their order."""
+    def scores(self, queries: Sequence[str], ids: Sequence[EntryId]) -> FloatMatrix:
+        """Return the score of each query with each of ``ids``, all of which it holds.
+
+        Shape ``(len(queries), len(ids))``, in their orders.
+        """
+        return self._sum(self.postings, self._weights, queries, ids)
+
+    def name_coverage(self, queries: Sequence[str], ids: Sequence[EntryId]) -> FloatMatrix:
+        """Return how much of each entry's name each query speaks of, from 0 to 1.
+
+        A rare word of the name counts more than a common one, by its inverse document frequency
+        among names. Shape ``(len(queries), len(ids))``.
+        """
+        return self._sum(self.names, self._name_weights, queries, ids, once=True)
+
+    def _sum(
+        self,
+        postings: Postings,
+        weights: FloatVector,
+        queries: Sequence[str],
+        ids: Sequence[EntryId],
+        *,
+        once: bool = False,
+    ) -> FloatMatrix:
         rows = np.array([self.roster.rows[id_] for id_ in ids], dtype=np.intp)
-        return self._all_scores(query)[rows]
+        places, begins = postings.places(rows)
+        words, weighed = postings.words[places], weights[places]
+        asked = np.zeros((len(queries), len(self.vocabulary) + 1), dtype=np.float32)
+        for line, query in zip(asked, queries, strict=True):
+            for code in self.codes(query):
+                if code is not None:
+                    line[code] = 1 if once else line[code] + 1
+        return sum_rows(asked[:, words] * weighed, begins)
 
-    def _all_scores(self, query: str) -> FloatVector:
-        """Remember the last ones: `search` and `scores` are asked in turn for one query."""
-        last = self._last
-        if last is None or last[0] != query:
-            last = self._last = (query, self._compute_scores(query))
-        return last[1]
+    def codes(self, query: str) -> list[int | None]:
+        """Return the numbers of a query's words, None for one that stands nowhere.
 
-    def _compute_scores(self, query: str) -> FloatVector:
-        known = [self.vocabulary[w] for w in Stemmer().words(query) if w in self.vocabulary]
+        Asked several times for each query, and read once.
+        """
+        codes = self._read_queries.get(query)
+        if codes is None:
+            codes = [self.vocabulary.get(word) for word in Stemmer().words(query)]
+            if len(self._read_queries) >= _READ_QUERIES_KEPT:
+                self._read_queries.clear()
+            self._read_queries[query] = codes
+        return codes
+
+    def all_scores(self, query: str) -> FloatVector:
+        """Return the score of every row, in the roster's order."""
+        known = [code for code in self.codes(query) if code is not None]
         if not known:
             return np.zeros(len(self), dtype=np.float32)
         return self._engine.get_scores_from_ids(known)
@@ -167,34 +149,46 @@ class Bm25Index:
         """Return the index after a change; an id both removed and upserted stays."""
         move = self.roster.after(upserts, removals)
         vocabulary = dict(self.vocabulary)
-        stemmer = Stemmer()
-        arrivals = Postings.of(
-            [vocabulary.setdefault(w, len(vocabulary)) for w in stemmer.words(upserts[n].terms)]
-            for n in move.newcomers
+        arrived = [upserts[number] for number in move.newcomers]
+        words = _read(vocabulary, (document.terms for document in arrived))
+        names = _read(vocabulary, (document.local_name or document.name for document in arrived))
+        return Bm25Index(
+            move.roster,
+            *_forget_unused(
+                vocabulary,
+                self.postings.followed_by(words).rows(move.source),
+                self.names.followed_by(names).rows(move.source),
+            ),
         )
-        postings = self.postings.followed_by(arrivals).rows(move.source)
-        return Bm25Index(move.roster, *_forget_unused(vocabulary, postings))
+
+
+def _read(vocabulary: dict[str, int], texts: Iterable[str]) -> Postings:
+    """Count the words of texts; new words get the next numbers of the vocabulary."""
+    stemmer = Stemmer()
+    return Postings.of(
+        [vocabulary.setdefault(w, len(vocabulary)) for w in stemmer.words(text)] for text in texts
+    )
+
+
+def _shares(names: Postings, vocabulary_size: int) -> FloatVector:
+    """Return which share of its row each word is, weighed by rarity: those of a row sum to 1."""
+    weights = names.idf(vocabulary_size)[names.words]
+    lengths = np.diff(names.starts)
+    row_of = np.repeat(np.arange(len(lengths)), lengths)
+    totals = np.bincount(row_of, weights=weights, minlength=len(lengths))
+    return (weights / np.maximum(totals[row_of], _SMALLEST_TOTAL)).astype(np.float32)
 
 
 def _forget_unused(
-    vocabulary: dict[str, int], postings: Postings
-) -> tuple[dict[str, int], Postings]:
+    vocabulary: dict[str, int], postings: Postings, names: Postings
+) -> tuple[dict[str, int], Postings, Postings]:
     """Renumber when most words stand nowhere any more; seldom, for it costs a pass over all."""
-    used: IntVector = np.unique(postings.words)
+    used: IntVector = np.union1d(postings.words, names.words)
     if len(vocabulary) <= 2 * len(used) + _UNUSED_WORDS_KEPT:
-        return vocabulary, postings
+        return vocabulary, postings, names
     spelling = list(vocabulary)
     kept = {spelling[int(code)]: new for new, code in enumerate(used)}
-    words = np.searchsorted(used, postings.words).astype(np.int32)
-    return kept, Postings(postings.starts, words, postings.counts)
-
-
-def _stable_order(words: IntVector) -> NDArray[np.intp]:
-    """Sort in two 16-bit passes, for which numpy has a radix sort: 3 ms in place of 22."""
-    order = np.argsort((words & 0xFFFF).astype(np.uint16), kind="stable")
-    if words.max(initial=0) > 0xFFFF:  # noqa: PLR2004
-        order = order[np.argsort((words[order] >> 16).astype(np.uint16), kind="stable")]
-    return order
+    return kept, postings.renumbered(used), names.renumbered(used)
 
 
 def _best(scores: FloatVector, k: int) -> NDArray[np.intp]:

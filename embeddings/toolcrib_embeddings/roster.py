@@ -10,18 +10,19 @@ import threading
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolcrib_registry.types import EntryId, EntryKind, ServerName
 
-from .corpus import Document
+from .corpus import Document, split_words
 
 _KINDS: Final = tuple(EntryKind)
 _NO_SERVER: Final = -1
 _REMEMBERED_SCOPES: Final = 64
+_KEPT_CHARS: Final = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Scope:
     tags: frozenset[str] | None = None
     """All of them must be on the entry."""
     read_only: bool | None = None
-    """True leaves tools that say they only read."""
+    """True leaves what says that it only reads, False the rest."""
     destructive: bool | None = None
-    """False leaves tools that say they destroy nothing, or only read."""
+    """False leaves what says that it destroys nothing, or only reads; True the rest."""
 
     @classmethod
     def of(
@@ -73,19 +74,38 @@ class Move:
     """Which of the upserts got a row: the last one for each id."""
 
 
+class Label(NamedTuple):
+    """What is known of a row beside its kind and server."""
+
+    local_name: str
+    text: str = ""
+    """The beginning of what is embedded, for what reads it again."""
+    tags: tuple[str, ...] = ()
+    read_only: bool | None = None
+    destructive: bool | None = None
+    depends_on: tuple[str, ...] = ()
+
+    @property
+    def destroys(self) -> bool:
+        """Whether it may destroy something, as MCP reads silence: yes, unless it only reads."""
+        return self.destructive is not False and self.read_only is not True
+
+
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """What rows are filtered by, as numbers."""
+    """What rows are filtered by; kinds and servers as numbers."""
 
     kinds: NDArray[np.uint8]
     servers: NDArray[np.int32]
     server_names: tuple[ServerName, ...]
+    others: tuple[Label, ...]
 
     @classmethod
     def of(
         cls,
         kinds: Iterable[EntryKind],
         servers: Iterable[ServerName | None],
+        others: Iterable[Label],
         *,
         known: Sequence[ServerName] = (),
     ) -> _Labels:
@@ -95,19 +115,34 @@ class _Labels:
             np.array([_KINDS.index(kind) for kind in kinds], dtype=np.uint8),
             np.array(listed, dtype=np.int32),
             tuple(name for name in codes if name is not None),
+            tuple(others),
         )
 
     def followed_by(self, upserts: Sequence[Document]) -> _Labels:
         new = _Labels.of(
             [document.kind for document in upserts],
             [document.server for document in upserts],
+            [_label(document) for document in upserts],
             known=self.server_names,
         )
         kinds = np.concatenate((self.kinds, new.kinds))
-        return _Labels(kinds, np.concatenate((self.servers, new.servers)), new.server_names)
+        servers = np.concatenate((self.servers, new.servers))
+        return _Labels(kinds, servers, new.server_names, (*self.others, *new.others))
 
     def rows(self, source: NDArray[np.intp]) -> _Labels:
-        return _Labels(self.kinds[source], self.servers[source], self.server_names)
+        others = tuple(map(self.others.__getitem__, source.tolist()))
+        return _Labels(self.kinds[source], self.servers[source], self.server_names, others)
+
+
+def _label(document: Document) -> Label:
+    return Label(
+        document.local_name or document.name,
+        document.text[:_KEPT_CHARS],
+        document.tags,
+        document.read_only,
+        document.destructive,
+        document.depends_on,
+    )
 
 
 class Roster:
@@ -119,12 +154,14 @@ class Roster:
         self.rows: Mapping[EntryId, int] = dict(zip(self.ids, range(len(self.ids)), strict=True))
         self._labels = labels
         self._masks: dict[Scope, NDArray[np.bool_]] = {}
+        self._plain_names: dict[int, str] = {}
+        self._rows_by_name: Mapping[str, Sequence[int]] | None = None
         self._lock = threading.Lock()
 
     @classmethod
     def empty(cls) -> Roster:
         """Return a roster of no row."""
-        return cls((), _Labels.of((), ()))
+        return cls((), _Labels.of((), (), ()))
 
     def dump(self) -> dict[str, list[Any]]:
         """Render it as JSON data."""
@@ -133,13 +170,18 @@ class Roster:
             "ids": list(self.ids),
             "kinds": [_KINDS[int(code)].value for code in self._labels.kinds],
             "servers": [None if c == _NO_SERVER else names[c] for c in self._labels.servers],
+            "labels": [list(label) for label in self._labels.others],
         }
 
     @classmethod
     def load(cls, data: Mapping[str, list[Any]]) -> Roster:
         """Read what `dump` gave."""
         kinds = [EntryKind(kind) for kind in data["kinds"]]
-        return cls(data["ids"], _Labels.of(kinds, data["servers"]))
+        labels = [
+            Label(name, text, tuple(tags), read_only, destructive, tuple(depends_on))
+            for name, text, tags, read_only, destructive, depends_on in data["labels"]
+        ]
+        return cls(data["ids"], _Labels.of(kinds, data["servers"], labels))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -159,6 +201,43 @@ class Roster:
         newcomers = tuple(last.values())
         labels = self._labels.followed_by([upserts[number] for number in newcomers]).rows(source)
         return Move(Roster(ids, labels), source, newcomers)
+
+    def label(self, row: int) -> Label:
+        """Return what is known of a row."""
+        return self._labels.others[row]
+
+    def plain_name(self, row: int) -> str:
+        """Return a row's name without case and punctuation; remembered."""
+        name = self._plain_names.get(row)
+        if name is None:
+            name = " ".join(split_words(self._labels.others[row].local_name)).lower()
+            self._plain_names[row] = name
+        return name
+
+    def server_codes(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+        """Return a number for the server of each row; rows of one server have the same."""
+        return self._labels.servers[rows]
+
+    def find_named(self, name: str, *, near: int) -> int | None:
+        """Find the row that the row ``near`` means by a name: of its own server, if there is one.
+
+        A name that rows of several other servers bear means none of them. Public names count too.
+        """
+        rows = self._named().get(name, ())
+        own = [row for row in rows if self._labels.servers[row] == self._labels.servers[near]]
+        found = own or rows
+        return found[0] if len(found) == 1 else None
+
+    def _named(self) -> Mapping[str, Sequence[int]]:
+        with self._lock:
+            if self._rows_by_name is None:
+                names: dict[str, list[int]] = {}
+                for row, (id_, label) in enumerate(zip(self.ids, self._labels.others, strict=True)):
+                    public = id_.partition(":")[2]
+                    for name in {label.local_name, public}:
+                        names.setdefault(name, []).append(row)
+                self._rows_by_name = names
+            return self._rows_by_name
 
     def mask(self, scope: Scope) -> NDArray[np.bool_] | None:
         """Which rows are in scope; None when all are. Read-only; remembered."""
@@ -180,4 +259,14 @@ class Roster:
             mask &= np.isin(
                 self._labels.servers, [c for c, name in enumerate(names) if name in scope.servers]
             )
+        if scope.tags is not None or scope.read_only is not None or scope.destructive is not None:
+            mask &= np.array([_fits(label, scope) for label in self._labels.others], dtype=np.bool_)
         return mask
+
+
+def _fits(label: Label, scope: Scope) -> bool:
+    return (
+        (scope.tags is None or scope.tags <= set(label.tags))
+        and (scope.read_only is None or (label.read_only is True) == scope.read_only)
+        and (scope.destructive is None or label.destroys == scope.destructive)
+    )

@@ -8,54 +8,68 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolcrib_registry.types import EntryId, Revision
 
+from .answering import Question
+from .answering import answer as rank
+from .calibration import LEAST_PROBES, Calibration
 from .corpus import Document, clean_text
 from .encoder import Encoder, FloatVector
-from .fusion import combine
-from .hits import DENSE, LEXICAL, Hit, Ranking, Signal
-from .index import FaissIndex, Scored
-from .lexical import Bm25Index, Postings
+from .hits import Ranking
+from .index import FaissIndex
+from .judging import Judge
+from .lessons import Lessons
+from .lexical import Bm25Index
 from .options import DEFAULT_OPTIONS, SearchOptions
+from .postings import Postings
+from .probes import choose
+from .representation import DEFAULT_REPRESENTATION, Representation
+from .rerank import Reranker
 from .roster import EVERYTHING, Roster, Scope
 from .snapshots import Header, Part, SnapshotInvalid, read_snapshot, write_snapshot
 
 MAX_QUERY_CHARS: Final = 4_000
-_RECALLED: Final = 100
-"""Candidates from each retriever, at least; more when more are asked for."""
 _REMEMBERED: Final = 256
+_CHANGED: Final = 0.2
+_COUNTED: Final = ("starts", "words", "counts")
 _LONGEST_REMEMBERED: Final = 200
 """Hits; a longer answer is not kept, so that the memory of answers stays small."""
-
-
-_Question: TypeAlias = tuple[tuple[str, ...], int, Scope, SearchOptions]
 
 
 class _State:
     """All that a search reads, at one revision, with the answers given from it."""
 
-    def __init__(self, dense: FaissIndex, lexical: Bm25Index, revision: Revision) -> None:
+    def __init__(
+        self,
+        dense: FaissIndex,
+        lexical: Bm25Index,
+        revision: Revision,
+        calibration: Calibration,
+        calibrated_at: int = 0,
+    ) -> None:
         self.dense = dense
         self.lexical = lexical
         self.revision = revision
-        self._answers: OrderedDict[_Question, Ranking] = OrderedDict()
+        self.calibrated_at = calibrated_at
+        self.judge = Judge(dense, lexical, calibration)
+        self._answers: OrderedDict[Question, Ranking] = OrderedDict()
         self._lock = threading.Lock()
 
-    def find_answer(self, question: _Question) -> Ranking | None:
+    def find_answer(self, question: Question) -> Ranking | None:
         with self._lock:
             answer = self._answers.get(question)
             if answer is not None:
                 self._answers.move_to_end(question)
             return answer
 
-    def remember(self, question: _Question, answer: Ranking) -> None:
+    def remember(self, question: Question, answer: Ranking) -> None:
         if len(answer.hits) > _LONGEST_REMEMBERED:
             return
         with self._lock:
@@ -67,10 +81,14 @@ class _State:
 class SearchIndex:
     """Finds entries by meaning and by words. Any number of readers, one writer at a time."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(
+        self, encoder: Encoder, *, representation: Representation = DEFAULT_REPRESENTATION
+    ) -> None:
         self.encoder = encoder
+        self.representation = representation
+        self._reranker = Reranker(encoder)
         empty = FaissIndex.empty(encoder.dimension)
-        self._state = _State(empty, Bm25Index.empty(), Revision(0))
+        self._state = _State(empty, Bm25Index.empty(), Revision(0), Calibration.shipped())
         self._writing = threading.Lock()
 
     @property
@@ -100,32 +118,32 @@ class SearchIndex:
         k: int,
         scope: Scope = EVERYTHING,
         options: SearchOptions = DEFAULT_OPTIONS,
+        lessons: Lessons | None = None,
     ) -> Ranking:
         """Rank what fits the query, best first, at most ``k``; ties by id.
 
         Several queries are the steps of one task: the answer covers each of them. ``scope``
-        narrows the corpus before the cut. An empty query finds nothing. A query is read up to its
-        first 4,000 characters.
+        narrows the corpus before the cut; ``lessons`` are what was learned from use. An empty
+        query finds nothing. A query is read up to its first 4,000 characters.
         """
         queries = [query] if isinstance(query, str) else query
         texts = tuple(text for q in queries if (text := clean_text(q, limit=MAX_QUERY_CHARS)))
         state = self._state
-        question = (texts, k, scope, options)
+        question = Question(texts, k, scope, options, lessons)
         if not texts or k < 1 or not len(state.dense):
             return Ranking()
         answer = state.find_answer(question)
         if answer is None:
-            answer = self._answer(state, question)
+            answer = rank(
+                question,
+                encoder=self.encoder,
+                dense=state.dense,
+                lexical=state.lexical,
+                judge=state.judge,
+                reranker=self._reranker,
+            )
             state.remember(question, answer)
         return answer
-
-    def _answer(self, state: _State, question: _Question) -> Ranking:
-        (text, *_), k, scope, _ = question
-        vector = self.encoder.encode([text])[0]
-        depth = max(_RECALLED, k)
-        dense = state.dense.search(vector, k=depth, scope=scope)
-        lexical = state.lexical.search(text, k=depth, scope=scope)
-        return Ranking(_rank(state, question, vector, dense, lexical))
 
     def update(
         self,
@@ -145,7 +163,32 @@ class SearchIndex:
             if upserts or removals:
                 dense = dense.updated(upserts, removals)
                 lexical = lexical.updated([document for document, _ in upserts], removals)
-            self._state = _State(dense, lexical, revision)
+            known = state.judge.calibration
+            self._state = _State(dense, lexical, revision, known, state.calibrated_at)
+
+    @property
+    def wants_calibration(self) -> bool:
+        """Whether it has grown or shrunk by a fifth since its likelihoods were calibrated."""
+        size, before = self.size, self._state.calibrated_at
+        return size >= LEAST_PROBES and abs(size - before) > _CHANGED * max(before, 1)
+
+    def calibrate(self, read: Callable[[Sequence[EntryId]], Iterable[Document]]) -> None:
+        """Learn from a sample of its own entries what a fitting answer looks like here.
+
+        ``read`` gives the documents of ids, those that there are. Takes a second or more, most of
+        it to encode questions made of them; searches go on meanwhile.
+        """
+        state = self._state
+        rows = [state.dense.roster.ids[row] for row in choose(len(state.dense))]
+        samples = [
+            (row, document)
+            for document in read(rows)
+            if (row := state.dense.roster.rows.get(document.id)) is not None
+        ]
+        learned = state.judge.calibrated(samples, state.dense, self.encoder)
+        with self._writing:
+            now = self._state
+            self._state = _State(now.dense, now.lexical, now.revision, learned, len(state.dense))
 
     def save(self, folder: Path) -> None:
         """Write a snapshot, atomically; searches and updates go on meanwhile.
@@ -156,6 +199,7 @@ class SearchIndex:
         state = self._state
         header = Header(
             encoder=self.encoder.id,
+            representation=self.representation.id,
             dimension=self.encoder.dimension,
             revision=state.revision,
             entries=len(state.dense),
@@ -163,11 +207,18 @@ class SearchIndex:
         write_snapshot(folder, header, _dump(state))
 
     @classmethod
-    def load(cls, folder: Path, encoder: Encoder) -> SearchIndex:
+    def load(
+        cls,
+        folder: Path,
+        encoder: Encoder,
+        *,
+        representation: Representation = DEFAULT_REPRESENTATION,
+    ) -> SearchIndex:
         """Open the snapshot in ``folder``.
 
         Raises:
-            SnapshotInvalid: it is missing, damaged, of another format, or of another encoder.
+            SnapshotInvalid: it is missing, damaged, of another format, of another encoder, or of
+                documents represented otherwise.
         """
         header, parts = read_snapshot(folder)
         if (header.encoder, header.dimension) != (encoder.id, encoder.dimension):
@@ -175,20 +226,29 @@ class SearchIndex:
                 f"it was made by {header.encoder} ({header.dimension} numbers), "
                 f"the encoder is {encoder.id} ({encoder.dimension} numbers)"
             )
-        index = cls(encoder)
+        if header.representation != representation.id:
+            raise SnapshotInvalid(
+                f"its documents are weighed {header.representation}, wanted is {representation.id}"
+            )
+        index = cls(encoder, representation=representation)
         index._state = _load(header, parts)
         return index
 
 
 def _dump(state: _State) -> dict[str, Part]:
-    postings = state.lexical.postings
+    postings, names = state.lexical.postings, state.lexical.names
+    calibration = {"size": state.calibrated_at, **state.judge.calibration.dump()}
     return {
+        "calibration": json.dumps(calibration).encode(),
         "roster": json.dumps(state.dense.roster.dump()).encode(),
         "vectors": _raw(state.dense.vectors, "<f4"),
         "vocabulary": json.dumps(list(state.lexical.vocabulary)).encode(),
         "starts": _raw(postings.starts, "<i4"),
         "words": _raw(postings.words, "<i4"),
         "counts": _raw(postings.counts, "<i4"),
+        "name_starts": _raw(names.starts, "<i4"),
+        "name_words": _raw(names.words, "<i4"),
+        "name_counts": _raw(names.counts, "<i4"),
     }
 
 
@@ -198,49 +258,25 @@ def _load(header: Header, parts: Mapping[str, bytes]) -> _State:
         vectors = np.frombuffer(parts["vectors"], dtype="<f4")
         dense = FaissIndex(roster, vectors.reshape(header.entries, header.dimension))
         words = {word: code for code, word in enumerate(json.loads(parts["vocabulary"]))}
-        counted = [
-            np.frombuffer(parts[name], dtype="<i4") for name in ("starts", "words", "counts")
-        ]
-        lexical = Bm25Index(roster, words, Postings(*counted))
+        postings, names = (
+            Postings(*(np.frombuffer(parts[prefix + name], dtype="<i4") for name in _COUNTED))
+            for prefix in ("", "name_")
+        )
+        lexical = Bm25Index(roster, words, postings, names)
     except (KeyError, ValueError, TypeError) as error:
         raise SnapshotInvalid(f"its parts do not fit together: {error}") from error
-    return _State(dense, lexical, Revision(header.revision))
+    return _State(dense, lexical, Revision(header.revision), *_load_calibration(parts))
+
+
+def _load_calibration(parts: Mapping[str, bytes]) -> tuple[Calibration, int]:
+    """Read the calibration and the size it was made at; of another release it is made anew."""
+    try:
+        said: dict[str, Any] = json.loads(parts["calibration"])
+        return Calibration.load(said), int(said["size"])
+    except (KeyError, ValueError, TypeError):
+        return Calibration.shipped(), 0
 
 
 def _raw(array: NDArray[Any], dtype: str) -> Part:
     # By way of bytes, because a memory view of nothing cannot be cast.
     return np.ascontiguousarray(array, dtype=dtype).reshape(-1).view(np.uint8).data
-
-
-def _rank(
-    state: _State,
-    question: _Question,
-    vector: FloatVector,
-    dense: list[Scored],
-    lexical: list[Scored],
-) -> tuple[Hit, ...]:
-    (text, *_), k, _, options = question
-    places = {DENSE: _places(dense), LEXICAL: _places(lexical)}
-    ids = sorted(places[DENSE].keys() | places[LEXICAL].keys())
-    known = dict(dense)
-    missing = [id_ for id_ in ids if id_ not in known]
-    known.update(zip(missing, state.dense.scores(vector, missing).tolist(), strict=True))
-    meant = np.array([known[id_] for id_ in ids], dtype=np.float32)
-    words = state.lexical.scores(text, ids)
-    ranks = [[place[id_][0] if id_ in place else 0 for id_ in ids] for place in places.values()]
-    fused = combine(options.fusion, meant, words, ranks)
-    order: list[int] = np.argsort(-fused, kind="stable")[:k].tolist()
-    return tuple(_hit(ids[place], float(fused[place]), places) for place in order)
-
-
-_Places: TypeAlias = Mapping[EntryId, tuple[int, float]]
-"""Rank and score by id; a `Signal` is made for hits alone."""
-
-
-def _places(scored: list[Scored]) -> _Places:
-    return {id_: (rank, score) for rank, (id_, score) in enumerate(scored, start=1)}
-
-
-def _hit(id_: EntryId, score: float, places: Mapping[str, _Places]) -> Hit:
-    signals = {name: Signal(*ranks[id_]) for name, ranks in places.items() if id_ in ranks}
-    return Hit(id_, score, signals)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-SNAPSHOT_FORMAT: Final = 1
+SNAPSHOT_FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 _LOCK: Final = ".lock"
 _LOCK_TIMEOUT_S: Final = 30.0
@@ -37,6 +37,7 @@ class Header:
     """What a snapshot is a snapshot of."""
 
     encoder: str
+    representation: str
     dimension: int
     revision: int
     entries: int

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from .encoder import FloatMatrix, Progress
+from .queries import Span
 
 _WORD: Final = re.compile(r"[a-z]+|\d+|[^\W\d_]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -42,6 +43,14 @@ class HashEncoder:
             if on_progress:
                 on_progress(row + 1)
         return vectors
+
+    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
+        """Encode a text, and each part of it as a text of its own: shape ``(1 + n, d)``."""
+        return self.encode([text, *(text[start:end] for start, end in spans)])
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
+        """Encode each word as a text of its own."""
+        return [self.encode(_WORD.findall(_CAMEL.sub(" ", text).lower())) for text in texts]
 
     def _add_words(self, vector: FloatMatrix, text: str) -> None:
         for word in _WORD.findall(_CAMEL.sub(" ", text).lower()) or ("",):

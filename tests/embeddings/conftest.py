@@ -33,7 +33,7 @@ def document() -> MakeDocument:
 
 @pytest.fixture(scope="session")
 def real_encoder() -> SentenceTransformerEncoder:
-    """Serve the bundled model; the first run of a clone exports it."""
+    """Serve the default model; the first run of a clone exports it."""
     return SentenceTransformerEncoder.open(CACHE)
 
 
@@ -58,6 +58,7 @@ class Originals:
         script = Path(__file__).with_name("originals.py")
         subprocess.run([sys.executable, "-W", "ignore", str(script), str(folder)], check=True)
         self.bundled: FloatMatrix = np.load(folder / "bundled.npy")
+        self.tuned: FloatMatrix = np.load(folder / "tuned.npy")
         self.small: FloatMatrix = np.load(folder / "small.npy")
 
 

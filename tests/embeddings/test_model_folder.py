@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from toolcrib_embeddings.delta import WeightDelta
 from toolcrib_embeddings.model_folder import (
     DEFAULT_WEIGHTS_SHA256,
+    TUNING_SHA256,
     ModelFolder,
     check_published,
     read_bundled,
+    read_model,
 )
 from toolcrib_registry.errors import EncoderError
 
@@ -61,3 +65,45 @@ def test_a_model_without_weights_is_refused(tmp_path: Path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(EncoderError, match="holds no weights"):
         ModelFolder.read(folder)
+
+
+def _delta(file: Path, *, base: str = DEFAULT_WEIGHTS_SHA256, by: float = 1.0) -> Path:
+    changes = {"w": np.full(2, by, dtype=np.float32)}
+    WeightDelta(base_sha256=base, changes=changes).dump(file)
+    return file
+
+
+def test_a_delta_changes_the_id_and_the_fingerprint_by_name_and_content(tmp_path: Path):
+    plain = read_model(Path("base"))
+    assert plain == read_bundled()
+    first = read_model(_delta(tmp_path / "a.safetensors"))
+    other = read_model(_delta(tmp_path / "a.safetensors", by=2.0))
+    assert first.encoder_id.startswith("all-MiniLM-L6-v2@53aa5117-")
+    assert f"+a@{first.tuning_sha256[:8]}/" in first.encoder_id
+    assert len({plain.encoder_id, first.encoder_id, other.encoder_id}) == 3
+    assert len({plain.fingerprint, first.fingerprint, other.fingerprint}) == 3
+
+
+def test_a_delta_of_another_model_is_refused(tmp_path: Path):
+    with pytest.raises(EncoderError, match=r"a\.safetensors was trained on weights with .* ffff"):
+        read_model(_delta(tmp_path / "a.safetensors", base="ff" * 32))
+
+
+def test_anything_else_is_a_folder(tmp_path: Path):
+    assert read_model(_folder(tmp_path / "mine")).name == "mine"
+
+
+def test_the_default_is_the_bundled_model_with_the_shipped_delta():
+    default = read_model(None)
+    assert default.tuning_sha256 == TUNING_SHA256
+    assert default.weights_sha256 == DEFAULT_WEIGHTS_SHA256
+
+
+def test_the_shipped_delta_is_small_and_says_how_it_was_made():
+    tuning = read_model(None).tuning
+    assert tuning is not None
+    assert tuning.stat().st_size < 3_000_000
+    assert tuning.stat().st_mode & 0o004, "everybody may read it"
+    said = WeightDelta.load(tuning).recipe
+    assert said["recipe"]["steps"] == 110
+    assert "metatool_single" in said["trained_on"]

@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from toolcrib_embeddings import (
     Document,
     Scope,
     SearchIndex,
+    SearchOptions,
     SentenceTransformerEncoder,
     SnapshotInvalid,
     render_document,
 )
+from toolcrib_embeddings.lessons import Lessons
+from toolcrib_embeddings.memory import QueryMemory
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.errors import EncoderError
-from toolcrib_registry.types import EntryKind, Revision, ServerName, Tool, entry_id
+from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName, Tool, entry_id
 
 from .conftest import MakeDocument
 
@@ -63,8 +67,8 @@ def test_the_best_fit_comes_first_with_both_signals(shelf: SearchIndex):
 
 def test_a_signal_is_there_only_when_its_retriever_found_the_entry(shelf: SearchIndex):
     hits = {hit.id: hit for hit in shelf.search("convert", k=6).hits}
-    assert set(hits[entry_id(EntryKind.TOOL, "convert")].signals) == {"dense", "lexical"}
-    assert set(hits[entry_id(EntryKind.TOOL, "commit")].signals) == {"dense"}
+    assert set(hits[entry_id(EntryKind.TOOL, "convert")].signals) >= {"dense", "lexical"}
+    assert "lexical" not in hits[entry_id(EntryKind.TOOL, "commit")].signals
 
 
 def test_filters_apply_before_the_cut(shelf: SearchIndex):
@@ -243,3 +247,89 @@ def test_a_changed_index_answers_as_a_fresh_one_does(document: MakeDocument):
     assert index.ids() == fresh.ids()
     for query in words:
         assert index.search(query, k=40).hits == fresh.search(query, k=40).hits
+
+
+def test_a_task_of_two_steps_is_answered_step_by_step(shelf: SearchIndex):
+    ranking = shelf.search("convert a time between zones and then record the changes", k=2)
+    assert ranking.steps == ("convert a time between zones", "record the changes")
+    assert set(ranking.ids) == {"tool:convert", "tool:commit"}
+    assert {step for hit in ranking.hits for step in hit.steps} == {0, 1}
+    whole = SearchOptions(split=False)
+    assert shelf.search("convert a time and record the changes", k=2, options=whole).steps == ()
+
+
+def test_steps_that_the_asker_gives_are_each_covered(shelf: SearchIndex):
+    ranking = shelf.search(["convert a time", " ", "record changes"], k=2)
+    assert ranking.steps == ("convert a time", "record changes")
+    assert set(ranking.ids) == {"tool:convert", "tool:commit"}
+    assert shelf.search(["", "  "], k=2).ids == []
+    assert shelf.search(["convert a time"], k=1).ids == shelf.search("convert a time", k=1).ids
+
+
+def test_scope_narrows_by_tags_and_behaviour():
+    tools = [
+        Tool(
+            name=f"s__{name}",
+            description="files",
+            server=ServerName("s"),
+            local_name=name,
+            tags=tags,
+            definition={"annotations": annotations},
+        )
+        for name, tags, annotations in (
+            ("read", ("disk", "safe"), {"readOnlyHint": True}),
+            ("write", ("disk",), {"destructiveHint": False}),
+            ("erase", ("disk",), {"readOnlyHint": False, "destructiveHint": True}),
+            ("silent", (), {}),
+        )
+    ]
+    index = _index([render_document(tool) for tool in tools])
+
+    def found(scope: Scope) -> set[str]:
+        return {id_.removeprefix("tool:s__") for id_ in index.search("files", k=9, scope=scope).ids}
+
+    assert found(Scope.of(tags=["disk", "safe"])) == {"read"}
+    assert found(Scope.of(tags=["disk"], destructive=False)) == {"read", "write"}
+    assert found(Scope.of(read_only=True)) == {"read"}
+    assert found(Scope.of(destructive=False)) == {"read", "write"}
+    assert found(Scope.of(destructive=True)) == {"erase", "silent"}
+    assert found(Scope.of(tags=["none"])) == set()
+
+
+class _Said:
+    """Stands for a memory: says the same of every query."""
+
+    def __init__(self, **worth: float) -> None:
+        self.worth = {entry_id(EntryKind.TOOL, name): value for name, value in worth.items()}
+
+    def evidence(self, *_: object, **__: object) -> dict[EntryId, float]:
+        return self.worth
+
+
+def _lessons(version: str, **worth: float) -> Lessons:
+    memory = cast("QueryMemory", _Said(**worth))
+    return Lessons(tenant="t", version=version, memory=memory, strength=1.0)
+
+
+def test_what_was_learned_lifts_an_entry_for_those_it_was_learned_for(shelf: SearchIndex):
+    query = "convert a time between zones"
+    lifted = shelf.search(query, k=6, lessons=_lessons("1", commit=9.0))
+    assert lifted.hits[0].id == "tool:commit"
+    assert lifted.hits[0].signals["learned"].score == 9.0
+    assert shelf.search(query, k=6).hits[0].id == "tool:convert", "not for the others"
+    sunk = shelf.search(query, k=6, lessons=_lessons("2", convert=-9.0))
+    assert sunk.hits[-1].id == "tool:convert"
+
+
+def test_what_was_learned_adds_what_retrieval_missed_but_nothing_out_of_scope(
+    document: MakeDocument,
+):
+    far = document("far", "entirely unlike", server="elsewhere")
+    index = _index([far, *(document(f"t{n:03}", f"list files {n}") for n in range(150))])
+    learned = _lessons("1", far=9.0, gone=9.0)
+    assert index.search("list files", k=1).ids != ["tool:far"]
+    assert index.search("list files", k=1, lessons=learned).ids == ["tool:far"]
+    here = Scope.of(servers=[ServerName("s")])
+    found = index.search("list files", k=200, scope=here, lessons=learned).ids
+    assert "tool:far" not in found
+    assert "tool:gone" not in found

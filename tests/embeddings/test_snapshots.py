@@ -18,7 +18,7 @@ from toolcrib_embeddings.snapshots import (
     write_snapshot,
 )
 
-HEADER = Header(encoder="e", dimension=4, revision=7, entries=2)
+HEADER = Header(encoder="e", representation="r", dimension=4, revision=7, entries=2)
 PARTS = {"vectors": bytes(range(64)), "roster": b'{"ids": ["a", "b"]}', "empty": b""}
 
 
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 @settings(deadline=None, max_examples=30)
 def test_what_is_written_is_read(folder: Path, parts: dict[str, bytes], revision: int):
-    header = Header(encoder="ü/1", dimension=3, revision=revision, entries=5)
+    header = Header(encoder="ü/1", representation="{}", dimension=3, revision=revision, entries=5)
     write_snapshot(folder, header, parts)
     assert read_snapshot(folder) == (header, parts)
 
@@ -99,7 +99,7 @@ def test_another_format_is_named(tmp_path: Path):
     write_snapshot(tmp_path, HEADER, PARTS)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(SnapshotInvalid, match="its format is 99, expected 1"):
+    with pytest.raises(SnapshotInvalid, match="its format is 99, expected 2"):
         read_snapshot(tmp_path)
 
 
@@ -125,7 +125,7 @@ from pathlib import Path
 from toolcrib_embeddings.snapshots import Header, write_snapshot
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-header = Header(encoder="e", dimension=4, revision=8, entries=2)
+header = Header(encoder="e", representation="r", dimension=4, revision=8, entries=2)
 try:
     write_snapshot(Path(sys.argv[1]), header, {"a": b"fits", "vectors": b"x" * 100_000})
 except OSError as error:

@@ -1,0 +1,129 @@
+"""A change of some of a model's weights, kept apart from the model, small and in half precision.
+
+Matrices are kept as the product of two thin ones: what training changes has few directions (LoRA,
+arXiv 2106.09685; here the thin ones are found afterwards, by singular values). Written by
+`toolcrib_embeddings.training`, added when the model is exported. Knows arrays and files, no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolcrib_registry.errors import EncoderError
+
+SUFFIX: Final = ".safetensors"
+_FORMAT: Final = "toolcrib-delta-1"
+_TALL, _WIDE = "#tall", "#wide"
+_MATRIX: Final = 2
+"""Dimensions; a vector is kept as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightDelta:
+    """What is added to which weights of one model, and to which model it belongs."""
+
+    base_sha256: str
+    """Hash of the weights that it changes; it means nothing for others."""
+    changes: Mapping[str, NDArray[np.float32]]
+    """By the name of the parameter, in its shape."""
+    recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """How it was made: JSON data, for people."""
+
+    def scaled(self, share: float) -> WeightDelta:
+        """Take a share of the change: the straight line between two models (arXiv 2109.01903)."""
+        return replace(self, changes={name: share * c for name, c in self.changes.items()})
+
+    def dump(self, file: Path, *, rank: int = 64) -> None:
+        """Write it whole or not at all, rounded to half precision.
+
+        Of each matrix, ``rank`` directions are kept, those that change most.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        import safetensors.numpy  # noqa: PLC0415  # no process that searches needs it
+
+        library: Any = safetensors.numpy  # partly without types
+        said = {"format": _FORMAT, "base_sha256": self.base_sha256}
+        halves = {
+            name: part.astype(np.float16)
+            for whole, change in self.changes.items()
+            for name, part in _thin(whole, change, rank)
+        }
+        with tempfile.TemporaryDirectory(prefix=".", dir=file.parent) as work:
+            made = Path(work) / file.name
+            library.save_file(halves, made, {**said, "recipe": json.dumps(dict(self.recipe))})
+            made.chmod(0o644)  # the library leaves it to its writer alone
+            made.replace(file)
+
+    @classmethod
+    def load(cls, file: Path) -> WeightDelta:
+        """Read one whole.
+
+        Raises:
+            EncoderError: it is missing, damaged or no delta.
+        """
+        with _opened(file) as (tensors, said):
+            names: list[str] = list(tensors.keys())
+            parts = {name: tensors.get_tensor(name).astype(np.float32) for name in names}
+            return cls(
+                base_sha256=said["base_sha256"],
+                changes={name.removesuffix(_TALL): _whole(name, parts) for name in _firsts(parts)},
+                recipe=json.loads(said.get("recipe", "{}")),
+            )
+
+
+def read_base_sha256(file: Path) -> str:
+    """Read which weights a delta belongs to; the changes stay where they are.
+
+    Raises:
+        EncoderError: it is missing, damaged or no delta.
+    """
+    with _opened(file) as (_, said):
+        return said["base_sha256"]
+
+
+def _thin(
+    name: str, change: NDArray[np.float32], rank: int
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    if change.ndim != _MATRIX or rank >= min(change.shape) // 2:
+        yield name, change
+        return
+    left, sizes, right = np.linalg.svd(change, full_matrices=False)
+    roots = np.sqrt(sizes[:rank])
+    yield name + _TALL, np.ascontiguousarray(left[:, :rank] * roots)
+    yield name + _WIDE, np.ascontiguousarray(roots[:, None] * right[:rank])
+
+
+def _firsts(parts: Mapping[str, object]) -> list[str]:
+    return [name for name in parts if not name.endswith(_WIDE)]
+
+
+def _whole(name: str, parts: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    if not name.endswith(_TALL):
+        return parts[name]
+    return parts[name] @ parts[name.removesuffix(_TALL) + _WIDE]
+
+
+@contextmanager
+def _opened(file: Path) -> Generator[tuple[Any, Mapping[str, str]]]:
+    import safetensors  # noqa: PLC0415  # as above
+
+    library: Any = safetensors
+    try:
+        with library.safe_open(str(file), framework="numpy") as tensors:
+            said: Mapping[str, str] = tensors.metadata() or {}
+            if said.get("format") != _FORMAT:
+                raise EncoderError(f"{file} is no {_FORMAT}: `training` writes them.")
+            yield tensors, said
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise EncoderError(f"The weights in {file} cannot be read: {error}") from error

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolcrib_embeddings import FloatVector
+from toolcrib_embeddings.adapter import AdapterInvalid, QueryAdapter, train_adapter
+from toolcrib_registry.types import EntryId, Outcome, OutcomeSource, Verdict
+
+NOW = datetime(2026, 8, 1, tzinfo=UTC)
+A, B, C = (EntryId(f"tool:{name}") for name in "abc")
+DIMENSION = 16
+
+
+def outcome(query: str, entry: EntryId = A, principal: str = "p", **fields: Any) -> Outcome:
+    """Make an outcome; ``days`` is how old it is."""
+    age = timedelta(days=fields.pop("days", 0))
+    given: dict[str, Any] = {
+        "id": f"{query}/{entry}/{principal}/{age}",
+        "at": NOW - age,
+        "tenant": "t",
+        "verdict": Verdict.WORKED,
+        "source": OutcomeSource.CALL,
+    }
+    return Outcome(query=query, entry=entry, principal=principal, **(given | fields))
+
+
+def unit(*numbers: float) -> FloatVector:
+    """Make a unit vector that begins with these numbers."""
+    vector = np.zeros(DIMENSION, dtype=np.float32)
+    vector[: len(numbers)] = numbers
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def vectors_of(outcomes: Iterable[Outcome], spread: float = 0.3) -> dict[str, FloatVector]:
+    """Give every query its own vector; queries that begin with one letter are alike."""
+    found: dict[str, FloatVector] = {}
+    for one in outcomes:
+        draw = np.random.default_rng(int(one.query_hash[:8], 16))
+        noise = spread * draw.normal(size=DIMENSION) / np.sqrt(DIMENSION)
+        centre = np.zeros(DIMENSION)
+        centre[ord(one.query[0]) % DIMENSION] = 1
+        found[one.query_hash] = ((centre + noise) / np.linalg.norm(centre + noise)).astype(
+            np.float32
+        )
+    return found
+
+
+def centre_of(letter: str) -> FloatVector:
+    """Give the vector at the middle of the queries that begin with a letter."""
+    vector = np.zeros(DIMENSION, dtype=np.float32)
+    vector[ord(letter) % DIMENSION] = 1
+    return vector
+
+
+ENTRIES = {A: unit(0, 0, 1), B: unit(0, 0, 0, 1), C: unit(0, 0, 0, 0, 1)}
+
+
+def worked(entry: EntryId, letter: str, count: int, **fields: object) -> list[Outcome]:
+    return [outcome(f"{letter}{n}", entry, f"p{n % 7}", **fields) for n in range(count)]
+
+
+def train(outcomes: list[Outcome]) -> QueryAdapter | None:
+    return train_adapter(outcomes, vectors_of(outcomes), ENTRIES, encoder_id="e")
+
+
+def trained(outcomes: list[Outcome]) -> QueryAdapter:
+    adapter = train(outcomes)
+    assert adapter is not None
+    return adapter
+
+
+def likeness(adapter: QueryAdapter, letter: str, entry: EntryId) -> float:
+    return float(adapter.apply(centre_of(letter)) @ ENTRIES[entry])
+
+
+def test_it_turns_unseen_queries_towards_what_worked_for_their_like() -> None:
+    adapter = trained(worked(A, "q", 40) + worked(B, "r", 40))
+    assert likeness(adapter, "q", A) > 0.8
+    assert likeness(adapter, "q", B) < 0.2
+    assert likeness(adapter, "r", B) > 0.8
+
+
+def test_it_leaves_what_it_knows_nothing_of_near_where_it_was() -> None:
+    adapter = trained(worked(A, "q", 40))
+    assert adapter.apply(centre_of("m")) @ centre_of("m") > 0.9
+
+
+def test_too_few_queries_teach_nothing() -> None:
+    assert train(worked(A, "q", 19)) is None
+    assert train([]) is None
+    assert train(worked(A, "q", 20)) is not None
+
+
+def test_what_failed_or_is_unknown_teaches_nothing() -> None:
+    assert train(worked(A, "q", 40, verdict=Verdict.FAILED)) is None
+    assert train(worked(EntryId("tool:gone"), "q", 40)) is None
+
+
+def test_a_principal_counts_by_the_square_root_of_what_it_says() -> None:
+    honest = worked(A, "q", 40)
+    flood = [outcome(f"q{n}", B, "attacker") for n in range(40, 200)]
+
+    adapter = trained(honest + flood)
+
+    assert likeness(adapter, "q", A) > likeness(adapter, "q", B)
+
+
+def test_what_search_finds_implausible_counts_little() -> None:
+    wrong = [outcome(f"q{n}", B, f"x{n % 7}", weight=0.1) for n in range(40, 80)]
+    adapter = trained(worked(A, "q", 40) + wrong)
+    assert likeness(adapter, "q", A) > 5 * likeness(adapter, "q", B)
+
+
+numbers = st.lists(st.floats(-1, 1, width=32), min_size=DIMENSION, max_size=DIMENSION)
+
+
+@given(numbers.filter(lambda values: np.linalg.norm(values) > 1e-3))
+def test_what_it_gives_has_length_one(values: list[float]) -> None:
+    vector = unit(*values)
+    turned = trained(worked(A, "q", 30)).apply(vector)
+    assert np.linalg.norm(turned) == pytest.approx(1, abs=1e-5)
+    assert turned.dtype == np.float32
+
+
+def test_a_map_that_wipes_a_vector_out_leaves_it_as_it_was() -> None:
+    nothing = QueryAdapter("e", np.zeros((DIMENSION, DIMENSION), dtype=np.float32))
+    vector = centre_of("q")
+    assert nothing.apply(vector) is vector
+
+
+def test_it_comes_back_as_it_was_written() -> None:
+    adapter = trained(worked(A, "q", 30))
+    back = QueryAdapter.load(adapter.dump(), encoder_id="e")
+    vector: FloatVector = centre_of("q")
+    assert back.apply(vector).tolist() == adapter.apply(vector).tolist()
+    assert back.dimension == DIMENSION
+
+
+def test_one_of_another_encoder_is_refused_by_name() -> None:
+    data = trained(worked(A, "q", 30)).dump()
+    with pytest.raises(AdapterInvalid, match="is for e, the encoder is other"):
+        QueryAdapter.load(data, encoder_id="other")
+
+
+def test_a_damaged_one_is_refused() -> None:
+    data = trained(worked(A, "q", 30)).dump()
+    for broken in (b"", b"x" * 100, data[: len(data) // 2]):
+        with pytest.raises(AdapterInvalid, match="cannot be read"):
+            QueryAdapter.load(broken, encoder_id="e")
+    flipped = bytearray(data)
+    place = data.index(b"NUMPY", data.index(b"matrix")) + 200
+    flipped[place] ^= 0xFF
+    with pytest.raises(AdapterInvalid):
+        QueryAdapter.load(bytes(flipped), encoder_id="e")
