@@ -16,9 +16,13 @@ def main(task: str) -> None:
         if not results.hits:
             print(f"Nothing fits {task!r}: {results.searched} entries were searched.")
             return
+        if results.abstained:
+            print("Nothing seems to fit. The nearest, all unlikely:")
         for hit in results.hits:
             found_by = ", ".join(f"{name} #{s.rank}" for name, s in hit.signals.items())
             print(f"{hit.score:6.3f}  {hit.kind:8}  {hit.name}  ({found_by})")
+            if hit.alternatives:
+                print(f"{'':18}also at: {', '.join(hit.alternatives)}")
         best = results.hits[0]
         if best.kind == "tool":
             schema = crib.get_tool(best.name).input_schema

@@ -1,0 +1,202 @@
+"""Judging: ``eval retrieval``, how well search answers queries whose answers are known."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolcrib_registry.errors import InvalidInput
+from toolcrib_server.runtime import read_version
+from toolcrib_server.settings import Settings
+
+from .options import AsJson
+from .output import Progress, print_json, print_line, print_note, print_table, progress
+from .running import read_settings
+
+if TYPE_CHECKING:
+    # Slow to import, and other verbs have no use for it.
+    from toolcrib_embeddings import Encoder
+    from toolcrib_embeddings.representation import Representation
+    from toolcrib_server.evaluation.evaluate import Plan
+    from toolcrib_server.evaluation.results import Evaluation
+    from toolcrib_server.evaluation.tables import Table
+
+_ROOM_FOR_ALL_COLUMNS = 124
+
+app = typer.Typer(
+    name="eval",
+    help="Judge how well Toolcrib does its work, on data whose answers are known.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def retrieval(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of tools.jsonl, queries.jsonl and qrels.tsv, or of such."),
+    ],
+    config: Annotated[
+        list[str] | None,
+        typer.Option(help="A way of searching; may be repeated. An unknown name lists them."),
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Hold configuration B against A, query by query."),
+    ] = None,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="As shipped, and with each stage off in turn.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="Ask a sample of so many a set.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample and of the resampling.")] = 7,
+    k: Annotated[int, typer.Option("-k", help="Results asked for each query; 10 or more.")] = 10,
+    representation: Annotated[
+        str, typer.Option(help="How a tool becomes a vector. An unknown name lists them.")
+    ] = "default",
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Judge with near-duplicates folded away.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write results, rankings, plots and a report here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge search on your own queries: quality, time and memory.
+
+    A folder holds tools.jsonl (as `toolcrib import` takes it), queries.jsonl (id, text) and
+    qrels.tsv (query id, tool id, grade). Example: toolcrib eval retrieval mine --out report
+    """
+    from toolcrib_server.evaluation import evaluate, files, plots  # noqa: PLC0415  # slow
+
+    plan = replace(
+        _plan(folders, config or [], compare, ablation=ablation, fold=fold),
+        limit=limit,
+        seed=seed,
+        k=k,
+        representation=_find_representation(representation),
+    )
+    if out is not None:
+        plots.check_available()
+        files.make_folder(out)
+    settings = read_settings()
+    quiet = as_json and not sys.stderr.isatty()
+
+    def show(label: str) -> AbstractContextManager[Progress]:
+        return progress(label, quiet=quiet)
+
+    try:
+        evaluation = evaluate.evaluate(
+            plan,
+            lambda: _open_encoder(settings),
+            cache=settings.cache_dir / "evaluation",
+            show_progress=show,
+            command=shlex.join(["toolcrib", *sys.argv[1:]]),
+            version=read_version(),
+        )
+    except KeyboardInterrupt:
+        print_note("Interrupted. What was encoded is kept: run it again to go on.")
+        raise
+    written = files.write_evaluation(out, evaluation) if out is not None else ()
+    _show(evaluation, written, as_json=as_json)
+
+
+def _plan(
+    folders: Sequence[Path],
+    names: Sequence[str],
+    compare: tuple[str, str] | None,
+    *,
+    ablation: bool,
+    fold: bool,
+) -> Plan:
+    from toolcrib_server.evaluation.configurations import (  # noqa: PLC0415  # slow
+        SHIPPED,
+        find_configuration,
+        switches,
+    )
+    from toolcrib_server.evaluation.evaluate import Plan  # noqa: PLC0415  # slow
+
+    if compare and compare[0] == compare[1]:
+        raise InvalidInput("--compare needs two different configurations.")
+    off = switches(fold=fold) if ablation else ()
+    pairs = [(SHIPPED, name) for name in off]
+    wanted = [*([SHIPPED, *off] if ablation else []), *names, *(compare or ())]
+    if compare and compare not in pairs:
+        pairs.append(compare)
+    return Plan(
+        paths=tuple(folders),
+        configurations=tuple(
+            find_configuration(name, fold=fold) for name in dict.fromkeys(wanted or [SHIPPED])
+        ),
+        comparisons=tuple(pairs),
+        ablation=ablation,
+        fold=fold,
+    )
+
+
+def _find_representation(name: str) -> Representation:
+    from toolcrib_embeddings.representation import NAMED  # noqa: PLC0415  # slow
+
+    if name not in NAMED:
+        raise InvalidInput(f"{name!r} is no representation. There are {', '.join(NAMED)}.")
+    return NAMED[name]
+
+
+def _open_encoder(settings: Settings) -> Encoder:
+    from toolcrib_embeddings import SentenceTransformerEncoder  # noqa: PLC0415  # slow
+
+    cache = settings.cache_dir / "encoders"
+    return SentenceTransformerEncoder.open(cache, model=settings.encoder)
+
+
+def _show(evaluation: Evaluation, written: Sequence[Path], *, as_json: bool) -> None:
+    from toolcrib_server.evaluation.results import render_results  # noqa: PLC0415  # slow
+    from toolcrib_server.evaluation.tables import notices  # noqa: PLC0415
+
+    if as_json:
+        print_json(render_results(evaluation))
+    else:
+        _print_tables(evaluation)
+    for each in evaluation.sets:
+        for notice in notices(each):
+            print_note(notice)
+    if written and not as_json:
+        folder = next(path.parent for path in written if path.name == "report.html")
+        print_line(f"Written to {folder}: {len(written)} files; open {folder / 'report.html'}")
+
+
+def _print_tables(evaluation: Evaluation) -> None:
+    from toolcrib_server.evaluation.tables import (  # noqa: PLC0415  # slow
+        comparison_tables,
+        latency_table,
+        score_table,
+        set_table,
+    )
+
+    columns = shutil.get_terminal_size().columns
+    brief = sys.stdout.isatty() and columns < _ROOM_FOR_ALL_COLUMNS
+    tables = [
+        set_table(evaluation),
+        latency_table(evaluation),
+        score_table(evaluation, brief=brief),
+        *comparison_tables(evaluation),
+    ]
+    for table in tables:
+        _print_one(table)
+    print_line(f"Encoder {evaluation.encoder}; toolcrib {evaluation.version}.")
+
+
+def _print_one(table: Table) -> None:
+    print_line(table.title)
+    print_table(table.columns, table.rows, empty="")
+    for note in table.notes:
+        print_line(note)
+    print_line("")
