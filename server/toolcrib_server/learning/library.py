@@ -1,0 +1,76 @@
+"""Vectors of queries and entries for learning: from the store's cache, or encoded once and kept.
+
+Blocks; knows no ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import Entry, Outcome
+
+from .replay import Vectors
+
+if TYPE_CHECKING:
+    from toolcrib_embeddings import Document, Encoder, FloatVector
+    from toolcrib_embeddings.representation import Representation
+
+_AT_ONCE: Final = 256
+
+
+def query_vectors(
+    store: Store, encoder: Encoder, outcomes: Iterable[Outcome]
+) -> dict[str, FloatVector]:
+    """Give a vector by `Outcome.query_hash`."""
+    return _vectors(store, encoder, {one.query_hash: plain_query(one.query) for one in outcomes})
+
+
+def documents(
+    store: Store, encoder: Encoder, representation: Representation, entries: Iterable[Entry]
+) -> list[tuple[Document, FloatVector]]:
+    """Give entries as documents with their vectors, as the index has them."""
+    from toolcrib_embeddings import render_document  # noqa: PLC0415  # slow to import
+
+    rendered = [render_document(entry) for entry in entries]
+    parts = [representation.parts(document) for document in rendered]
+    texts = {part.text_hash: part.text for listed in parts for part in listed}
+    vectors = _vectors(store, encoder, texts)
+    combined = (representation.combine(listed, vectors) for listed in parts)
+    return list(zip(rendered, combined, strict=True))
+
+
+def vectors_of(
+    encoder: Encoder,
+    queries: Mapping[str, FloatVector],
+    corpus: Sequence[tuple[Document, FloatVector]],
+) -> Vectors:
+    """Put together what a replay needs."""
+    by_entry = {document.id: vector for document, vector in corpus}
+    return Vectors(encoder_id=encoder.id, queries=queries, entries=by_entry)
+
+
+def plain_query(query: str) -> str:
+    """Give the text of a query that is encoded: as search reads it."""
+    from toolcrib_embeddings.corpus import clean_text  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.search import MAX_QUERY_CHARS  # noqa: PLC0415  # the same
+
+    return clean_text(query, limit=MAX_QUERY_CHARS)
+
+
+def _vectors(store: Store, encoder: Encoder, texts: Mapping[str, str]) -> dict[str, FloatVector]:
+    import numpy as np  # noqa: PLC0415  # with the rest of what only learning needs
+
+    kept = store.get_embeddings(encoder.id, list(texts))
+    found: dict[str, FloatVector] = {
+        key: np.frombuffer(raw, dtype="<f4").astype(np.float32) for key, raw in kept.items()
+    }
+    missing = [key for key in texts if key not in found]
+    for start in range(0, len(missing), _AT_ONCE):
+        keys = missing[start : start + _AT_ONCE]
+        fresh = dict(zip(keys, encoder.encode([texts[key] for key in keys]), strict=True))
+        raw = {key: vector.astype("<f4").tobytes() for key, vector in fresh.items()}
+        store.put_embeddings(encoder.id, raw)
+        found |= fresh
+    return found

@@ -1,0 +1,158 @@
+"""Learning from use in the whole house: a search, a call after it, and what is remembered."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from toolcrib_registry.types import Verdict
+from toolcrib_server.cli.app import app
+from toolcrib_server.cli.running import told
+
+from .conftest import House, OpenHouse
+
+ROOT = Path(__file__).parents[2]
+
+
+async def register(house: House, url: str) -> None:
+    server = {"name": "clock", "transport": {"type": "http", "url": url}}
+    answer = await house.http.post("/api/v1/servers", json=server)
+    assert answer.status_code == 201, answer.text
+    assert (await house.http.post("/api/v1/sync")).status_code == 200
+
+
+async def outcomes(house: House) -> list[tuple[str, str, Verdict]]:
+    await house.runtime.outcomes.flush()
+    return sorted((o.query, o.entry, o.verdict) for o in house.runtime.store.iter_outcomes())
+
+
+@pytest.mark.anyio
+async def test_a_call_after_a_search_is_remembered_without_its_arguments(
+    open_house: OpenHouse, clock_url: str
+) -> None:
+    async with open_house(learning="on") as house:
+        await register(house, clock_url)
+        async with Client(house.mcp) as client:
+            await client.call_tool("search_tools", {"query": "time in another zone", "k": 10})
+            arguments = {"time": "secret o'clock", "zone": "Tokyo"}
+            call = {"name": "clock__convert_time", "arguments": arguments}
+            assert not (await client.call_tool("call_tool", call)).is_error
+            broken = {"name": "clock__break_clock", "arguments": {}}
+            assert (await client.call_tool("call_tool", broken)).is_error
+            await client.call_tool("call_tool", {"name": "clock__convert_time", "arguments": {}})
+
+        assert await outcomes(house) == [
+            ("time in another zone", "tool:clock__break_clock", Verdict.FAILED),
+            ("time in another zone", "tool:clock__convert_time", Verdict.WORKED),
+        ]
+        assert "secret" not in repr([*house.runtime.store.iter_outcomes()])
+
+
+@pytest.mark.anyio
+async def test_the_steps_of_a_task_are_remembered_together(
+    open_house: OpenHouse, clock_url: str
+) -> None:
+    async with open_house(learning="record") as house:
+        await register(house, clock_url)
+        await house.http.post("/api/v1/search", json={"query": ["convert a time", "zones"]})
+        call = {"name": "clock__list_zones", "arguments": {}}
+        assert (await house.http.post("/api/v1/call", json=call)).status_code == 200
+        assert await outcomes(house) == [
+            ("convert a time. zones", "tool:clock__list_zones", Verdict.WORKED)
+        ]
+
+
+@pytest.mark.anyio
+async def test_by_default_only_what_is_said_on_purpose_is_kept(
+    open_house: OpenHouse, clock_url: str
+) -> None:
+    async with open_house() as house:
+        await register(house, clock_url)
+        await house.http.post("/api/v1/search", json={"query": "zones"})
+        call = {"name": "clock__list_zones", "arguments": {}}
+        await house.http.post("/api/v1/call", json=call)
+        assert await outcomes(house) == []
+
+        said = {"query": "which zones are there", "name": "clock__list_zones"}
+        assert (await house.http.post("/api/v1/feedback", json=said)).status_code == 201
+        assert [query for query, _, _ in await outcomes(house)] == ["which zones are there"]
+
+
+Run = Callable[..., tuple[Any, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process: its exit code and what it printed."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "encoders").symlink_to(ROOT / ".cache" / "encoders")
+    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(cache))
+
+    def inside(*args: object) -> tuple[Any, str]:
+        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
+        code: Any = 0
+        try:
+            told(app)
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code or 0, captured.out if "--json" in args else captured.out + captured.err
+
+    return inside
+
+
+def test_the_command_line_tells_judges_and_forgets(tmp_path: Path, run: Run) -> None:
+    tools = tmp_path / "tools.jsonl"
+    tool = {"server": "mail", "name": "send", "description": "Send an e-mail to somebody."}
+    tools.write_text(json.dumps(tool))
+
+    assert run("import", tools)[0] == 0
+    assert (
+        "Noted: mail__send worked for 'post a letter'."
+        in run("feedback", "post a letter", "mail__send", "--worked")[1]
+    )
+    code, said = run("feedback", "post a letter", "mail__send", "--worked", "--failed")
+    assert (code, "Say one of" in said) == (2, True)
+    assert run("feedback", "post a letter", "mail__sned", "--failed")[0] == 3
+
+    status = json.loads(run("learning", "status", "--json")[1])
+    assert status["mode"] == "feedback"
+    assert [(one["tenant"], one["outcomes"]) for one in status["tenants"]] == [("local", 1)]
+    assert "not replayed yet" in run("learning", "status")[1]
+    assert "30 are needed to judge" in run("learning", "replay")[1]
+    assert run("learning", "replay", "nobody")[0] == 3
+    assert "feedback: 1 outcomes of 1 tenants, in use for 0" in run("doctor")[1]
+    assert run("learning", "forget")[0] == 2
+    assert run("learning", "forget", "--all", "--tenant", "x")[0] == 2
+    assert "Forgot 0" in run("learning", "forget", "--before", "2020-01-01")[1]
+    assert "Forgot 1 outcomes." in run("learning", "forget", "--all")[1]
+    assert "Nothing was recorded yet." in run("learning", "status")[1]
+
+
+def test_learning_is_simulated_on_a_folder_of_judged_queries(tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "errands"
+    folder.mkdir()
+    topics = {"bill": "settle what is owed", "trip": "board a train", "crop": "prune a seedling"}
+    (folder / "tools.jsonl").write_text(
+        "\n".join(json.dumps({"id": t, "name": t, "description": f"{t} desk"}) for t in topics)
+    )
+    asked = [(f"{t}{n}", t, f"{words}, case {n}") for t, words in topics.items() for n in range(70)]
+    (folder / "queries.jsonl").write_text(
+        "\n".join(json.dumps({"id": id_, "text": text}) for id_, _, text in asked)
+    )
+    (folder / "qrels.tsv").write_text("\n".join(f"{id_}\t{t}\t1" for id_, t, _ in asked))
+    code, said = run("eval", "learning", folder, "--unseen", "40", "--json")
+
+    result = json.loads(said)
+    assert code == 0
+    (judged,) = result["sets"]
+    assert (judged["asked"], judged["unseen"], len(judged["trials"])) == (126, 40, 7)
+    assert set(result["macro"]) == {trial["attack"] or "no attack" for trial in judged["trials"]}
+    assert min(result["macro"].values()) >= 0
+    assert result["plan"]["seed"] == 7

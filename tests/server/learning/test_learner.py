@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from toolcrib_embeddings import SearchIndex
+from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_registry.errors import EncoderError, InvalidInput, NotFound
+from toolcrib_registry.store import Store
+from toolcrib_registry.types import EntryId, Learned, Outcome, Verdict
+from toolcrib_server.learning.desk import FeedbackDesk
+from toolcrib_server.learning.learner import Learner, arm_in_use
+from toolcrib_server.learning.mode import EVERYONE, LearningMode, Sharing
+from toolcrib_server.learning.recorder import OutcomeLog
+from toolcrib_server.sync.indexer import Indexer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def indexer(store: Store, tmp_path: Path) -> Indexer:
+    """Keep an index of the store."""
+    return Indexer(store, open_encoder=HashEncoder, folder=tmp_path / "index")
+
+
+def learner_of(store: Store, indexer: Indexer, mode: LearningMode = LearningMode.ON) -> Learner:
+    return Learner(store, indexer.index, mode=mode, sharing=Sharing.EVERYONE)
+
+
+async def test_what_gains_is_used_by_every_principal_of_the_tenant(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived)
+    learner = learner_of(store, indexer)
+    assert learner.lessons("user-1") is None
+
+    await learner.look()
+
+    lessons = learner.lessons("user-1")
+    assert lessons is not None
+    assert lessons is learner.lessons("anybody")
+    asked = HashEncoder().encode(["umbrella gust"])[0]
+    now = lived[-1].at + timedelta(days=1)
+    turned = lessons.turn(asked)
+    said = lessons.evidence(asked, now=now)
+    right = EntryId("tool:office__weather")
+    assert lessons.adapter is None or float(turned @ asked) < 0.999
+    assert lessons.memory is None or max(said, key=lambda entry: said[entry]) == right
+    assert lessons.adapter or lessons.memory
+
+
+async def test_what_is_ready_is_not_made_again_until_something_changed(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived[:150])
+    learner = learner_of(store, indexer)
+    await learner.look()
+    first = learner.lessons("p")
+    await learner.look()
+    assert learner.lessons("p") is first
+
+    store.record_outcomes(lived[150:160])
+    await learner.look()
+    second = learner.lessons("p")
+    assert first is not None
+    assert second is not None
+    assert second.version != first.version
+    judged = store.find_learned(EVERYONE, HashEncoder().id)
+    assert judged is not None
+    assert judged.report["outcomes"] == 150
+
+    store.record_outcomes(lived[160:])
+    await learner.look()
+    again = store.find_learned(EVERYONE, HashEncoder().id)
+    assert again is not None
+    assert again.report["outcomes"] == 200
+
+
+async def test_a_tenant_is_judged_again_after_a_day_though_its_outcomes_are_as_many(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived)
+    times = [lived[-1].at]
+    learner = Learner(
+        store,
+        indexer.index,
+        mode=LearningMode.ON,
+        sharing=Sharing.EVERYONE,
+        now=lambda: times[-1],
+    )
+    judged: list[object] = []
+    for hours in (0, 23, 25):
+        times.append(lived[-1].at + timedelta(hours=hours))
+        await learner.look()
+        learned = store.find_learned(EVERYONE, HashEncoder().id)
+        judged.append(learned.at if learned else None)
+    assert judged == [times[1], times[1], times[3]]
+
+
+async def test_it_learns_by_itself_and_goes_on_after_a_failure(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived)
+    failures = [EncoderError("the model is away")]
+
+    async def index() -> SearchIndex:
+        if failures:
+            raise failures.pop()
+        return await indexer.index()
+
+    learner = Learner(store, index, mode=LearningMode.ON, sharing=Sharing.EVERYONE)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(learner.run, interval_s=0.01))
+        with anyio.fail_after(30):
+            while learner.lessons("p") is None:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert failures == []
+
+
+async def test_too_few_outcomes_are_not_judged(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived[:49])
+    learner = learner_of(store, indexer)
+    await learner.look()
+    (state,) = await learner.states()
+    assert (state.outcomes, state.in_use, state.reason) == (49, None, "not replayed yet")
+
+
+@pytest.mark.parametrize("mode", [LearningMode.OFF, LearningMode.RECORD])
+async def test_nothing_is_used_where_it_is_off(
+    store: Store, indexer: Indexer, lived: list[Outcome], mode: LearningMode
+) -> None:
+    store.record_outcomes(lived)
+    learner = learner_of(store, indexer, mode)
+    await learner.look()
+    assert learner.lessons("p") is None
+    await learner.learn(EVERYONE)
+    (state,) = await learner.states()
+    assert state.in_use is None
+    assert f"TOOLCRIB_LEARNING={mode} uses nothing" in state.reason
+    assert learner.lessons("p") is None
+
+
+async def test_forgetting_takes_the_lessons_with_it(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived)
+    learner = learner_of(store, indexer)
+    log = OutcomeLog(store, mode=LearningMode.ON, sharing=Sharing.EVERYONE, keep=1_000)
+    desk = FeedbackDesk(store, log, learner, nothing_recalled)
+    await learner.look()
+    assert learner.lessons("p") is not None
+
+    assert await desk.forget(tenant=EVERYONE) == 200
+
+    assert learner.lessons("p") is None
+    await learner.look()
+    assert learner.lessons("p") is None
+    assert await desk.states() == ()
+    with pytest.raises(InvalidInput):
+        await desk.forget()
+
+
+async def test_another_process_stops_using_what_was_forgotten_at_its_next_look(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived)
+    learner = learner_of(store, indexer)
+    await learner.look()
+    before = learner.lessons("p")
+
+    store.forget_outcomes(principal="user-3")
+    await learner.look(learn=False)
+    assert learner.lessons("p") is None
+    await learner.look()
+    after = learner.lessons("p")
+
+    assert before is not None
+    assert after is not None
+    assert after.version != before.version
+
+
+async def test_one_that_turned_bad_is_dropped_at_the_next_judgement(
+    store: Store, indexer: Indexer, lived: list[Outcome]
+) -> None:
+    store.record_outcomes(lived)
+    learner = learner_of(store, indexer)
+    assert arm_in_use(await learner.learn(EVERYONE)) is not None
+
+    later = timedelta(days=1)
+    wrong = EntryId("tool:office__other3")
+    store.record_outcomes(
+        [
+            replace(one, id=f"x{one.id}", at=one.at + later, query=f"{one.query} now", entry=wrong)
+            for one in lived
+        ]
+    )
+    judged = await learner.learn(EVERYONE)
+    assert judged.report["cases"] > 30
+    assert "points NDCG@10" in judged.report["reason"]
+
+
+async def test_feedback_names_an_entry_and_is_weighed_by_what_search_recalls(
+    store: Store, indexer: Indexer
+) -> None:
+    log = OutcomeLog(store, mode=LearningMode.FEEDBACK, sharing=Sharing.PRINCIPAL, keep=1_000)
+    desk = FeedbackDesk(store, log, learner_of(store, indexer), nothing_recalled)
+
+    outcome = await desk.tell("key-1", "pay it", "office__invoice", Verdict.WORKED)
+
+    assert (outcome.entry, outcome.tenant) == ("tool:office__invoice", "key-1")
+    assert outcome.weight < 1
+    with pytest.raises(NotFound, match="office__invoice"):
+        await desk.tell("key-1", "pay it", "office__invoyce", Verdict.WORKED)
+    with pytest.raises(InvalidInput):
+        await desk.tell("key-1", " ", "office__invoice", Verdict.WORKED)
+    assert store.count_outcomes() == {"key-1": 1}
+
+
+async def nothing_recalled(_: str) -> list[EntryId]:
+    return []
+
+
+def test_an_arm_of_a_later_release_is_none(lived: list[Outcome]) -> None:
+    learned = Learned(tenant="t", encoder_id="e", at=lived[0].at, report={"inUse": "magic"})
+    assert arm_in_use(learned) is None
+    assert arm_in_use(None) is None
