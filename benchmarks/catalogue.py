@@ -14,7 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import anyio
 import psutil
 
 from toolcrib_embeddings.encoder import Encoder, FloatMatrix, SentenceTransformerEncoder
+from toolcrib_embeddings.queries import Span
 from toolcrib_server.runtime import open_runtime
 from toolcrib_server.settings import Settings
 from toolcrib_server.sync.imports import read_import
@@ -60,9 +62,22 @@ class TimedEncoder:
     def encode(
         self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
     ) -> FloatMatrix:
+        with self._timed():
+            return self._encoder.encode(texts, on_progress=on_progress)
+
+    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
+        with self._timed():
+            return self._encoder.encode_spans(text, spans)
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
+        with self._timed():
+            return self._encoder.encode_tokens(texts)
+
+    @contextmanager
+    def _timed(self) -> Generator[None]:
         started = time.perf_counter()
         try:
-            return self._encoder.encode(texts, on_progress=on_progress)
+            yield
         finally:
             self.spent_s += time.perf_counter() - started
 
@@ -110,6 +125,8 @@ async def search_warm(data: Path, settings: Settings) -> dict[str, float]:
     timed = TimedEncoder(SentenceTransformerEncoder.open(settings.cache_dir / "encoders"))
     async with open_runtime(settings, open_encoder=lambda: timed) as runtime:
         index = await runtime.indexer.index()
+        # As a process that serves does in the background.
+        await runtime.selector.warm()
         queries = read_queries(data)
         figures = await time_search(runtime.selector.search, timed, queries)
         times: list[float] = []

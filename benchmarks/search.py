@@ -1,8 +1,9 @@
-"""Search over 17,570 real tools: what it costs next to encoding the query, and how well it ranks.
+"""Search over 17,570 real tools: what it costs next to encoding the query.
 
-    python benchmarks/search.py --data FOLDER [--quality | --engines] [--json FILE]
+    python benchmarks/search.py --data FOLDER [--engines] [--json FILE]
 
-``FOLDER`` holds ``corpus/toucan_mcp`` and ``retrieval``. Encoding the corpus takes minutes the
+``FOLDER`` holds ``corpus/toucan_mcp`` and ``retrieval``; how well it ranks is told by
+``toolcrib eval retrieval``. Encoding the corpus takes minutes the
 first time; its vectors are kept under ``.cache/bench``. Times vary with the machine's load: read
 the ratios, which are taken in turns within one run.
 """
@@ -22,11 +23,16 @@ from pathlib import Path
 from typing import Any
 
 import _engines
-import _quality
 import numpy as np
 from _sets import CACHE, VectorCache, read_documents, read_queries
 
-from toolcrib_embeddings import Document, SearchIndex, SentenceTransformerEncoder
+from toolcrib_embeddings import (
+    Document,
+    Rerank,
+    SearchIndex,
+    SearchOptions,
+    SentenceTransformerEncoder,
+)
 from toolcrib_registry.types import Revision
 
 ENCODERS = CACHE / "encoders"
@@ -49,17 +55,11 @@ print(searched / 1e6, psutil.Process().memory_info().rss / 1e6)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--quality", action="store_true", help="rank the development sets")
-    what.add_argument("--engines", action="store_true", help="compare the engines passed over")
+    parser.add_argument("--engines", action="store_true", help="compare the engines passed over")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result: Any
-    if options.quality:
-        encoder = SentenceTransformerEncoder.open(ENCODERS)
-        result = _quality.measure(options.data / "retrieval", encoder)
-        _quality.print_table(result)
-    elif options.engines:
+    if options.engines:
         result = _engines.measure(options.data)
         for name, row in result.items():
             print(f"{name:12}", "  ".join(f"{what} {ms:9.2f} ms" for what, ms in row.items()))
@@ -103,19 +103,34 @@ def _query_times(index: SearchIndex, data: Path) -> dict[str, float | int]:
         alone.encode([text])
         index.search(text, k=10)
     encoding: list[float] = []
-    searching: list[float] = []
+    searching: dict[Rerank, list[float]] = {rerank: [] for rerank in Rerank}
     for text in queries:
         encoding.append(_timed(lambda text=text: alone.encode([text])))
-        searching.append(_timed(lambda text=text: index.search(text, k=10)))
+        for rerank, times in searching.items():
+            # A word more, so that no answer or vector is remembered from the turn before.
+            asked, how = f"{text} {rerank.value}", SearchOptions(rerank=rerank)
+            times.append(_timed(lambda a=asked, h=how: index.search(a, k=10, options=h)))
+    index.search(queries[-1], k=10)
     repeated = [_timed(lambda: index.search(queries[-1], k=10)) for _ in range(1_000)]
-    encode_p50, search_p50 = statistics.median(encoding), statistics.median(searching)
+    encode_p50 = statistics.median(encoding)
     return {
         "queries": len(queries),
         "encode alone p50, ms": 1e3 * encode_p50,
-        "search p50, ms": 1e3 * search_p50,
-        "search p95, ms": 1e3 * float(np.percentile(searching, 95)),
-        "search / encode, p50": search_p50 / encode_p50,
+        **{
+            f"search, rerank {rerank.value}: {name}": value
+            for rerank, times in searching.items()
+            for name, value in _summary(times, encode_p50).items()
+        },
         "repeated query p50, ms": 1e3 * statistics.median(repeated),
+    }
+
+
+def _summary(times: Sequence[float], encode_p50: float) -> dict[str, float]:
+    p50 = statistics.median(times)
+    return {
+        "p50, ms": 1e3 * p50,
+        "p95, ms": 1e3 * float(np.percentile(times, 95)),
+        "p50 / encode p50": p50 / encode_p50,
     }
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from typer import Typer
 from typer.testing import CliRunner
 
 from toolcrib_registry.errors import ToolcribError
@@ -43,13 +44,32 @@ def cli_page() -> Iterator[str]:
     yield "| code | meaning |\n|---|---|"
     for code, meaning in EXIT_CODES.items():
         yield f"| {code} | {meaning} |"
-    runner = CliRunner()
-    for registered in app.registered_commands:
-        name = registered.name or getattr(registered.callback, "__name__", "")
-        # The width is the page's, not that of whoever runs this.
-        shown = runner.invoke(app, [name, "--help"], prog_name="toolcrib", env={"COLUMNS": "96"})
-        yield f"\n## {name}\n\n```text\n{shown.output.strip()}\n```"
+    for names in _commands():
+        # A verb of a group stands under it.
+        yield f"\n{'#' * (1 + len(names))} {' '.join(names)}\n\n```text\n{_help(names)}\n```"
     yield ""
+
+
+def _commands() -> Iterator[tuple[str, ...]]:
+    yield from ((name,) for name in _names(app))
+    for group in app.registered_groups:
+        inner = group.typer_instance
+        if inner is not None:
+            name = inner.info.name or ""
+            yield (name,)
+            yield from ((name, verb) for verb in _names(inner))
+
+
+def _names(group: Typer) -> Iterator[str]:
+    for registered in group.registered_commands:
+        yield registered.name or getattr(registered.callback, "__name__", "")
+
+
+def _help(names: tuple[str, ...]) -> str:
+    # The width is the page's, not that of whoever runs this.
+    options = [*names, "--help"]
+    shown = CliRunner().invoke(app, options, prog_name="toolcrib", env={"COLUMNS": "96"})
+    return shown.output.strip()
 
 
 def settings_page() -> Iterator[str]:

@@ -36,8 +36,17 @@ DOORS = {
     },
     "fastapi": {"toolcrib_server.rest"},
     "faiss": {"toolcrib_embeddings.index"},
-    "sentence_transformers": {"toolcrib_embeddings.encoder", "toolcrib_embeddings.export"},
-    "torch": {"toolcrib_embeddings.encoder", "toolcrib_embeddings.export"},
+    "safetensors": {"toolcrib_embeddings.delta"},
+    "sentence_transformers": {
+        "toolcrib_embeddings.encoder",
+        "toolcrib_embeddings.export",
+        "toolcrib_embeddings.training",
+    },
+    "torch": {
+        "toolcrib_embeddings.encoder",
+        "toolcrib_embeddings.export",
+        "toolcrib_embeddings.training",
+    },
     "onnx": {"toolcrib_embeddings.export"},
     "onnxruntime": {"toolcrib_embeddings.encoder"},
     "sqlmodel": {
@@ -51,6 +60,8 @@ DOORS = {
         "toolcrib_migrations",
     },
     "alembic": {"toolcrib_migrations"},
+    "ir_measures": {"toolcrib_server.evaluation.measures"},
+    "matplotlib": {"toolcrib_server.evaluation.plots"},
     "pydantic_settings": {"toolcrib_server.settings"},
     "typer": {"toolcrib_server.cli"},
     "rich": {"toolcrib_server.cli"},
@@ -191,8 +202,11 @@ def _work(where: str, statement: ast.stmt, quiet: set[str]) -> Iterator[str]:
             pass
         case ast.ClassDef() | ast.Pass() | ast.Expr(value=ast.Constant()):
             pass
-        case ast.Expr(value=ast.Call(func=ast.Call(func=ast.Attribute(attr="command")))):
-            pass  # a verb's decorator, written as a call: it says what the command is
+        case (
+            ast.Expr(value=ast.Call(func=ast.Call(func=ast.Attribute(attr="command"))))
+            | ast.Expr(value=ast.Call(func=ast.Attribute(attr="add_typer")))
+        ):
+            pass  # a verb's decorator, or a group's, written as a call: it says what the command is
         case ast.If(test=test) if "__name__" in ast.unparse(test):
             pass
         case ast.If(body=body, orelse=orelse) | ast.Try(body=body, orelse=orelse):

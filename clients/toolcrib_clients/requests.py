@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -18,6 +19,8 @@ Answer = TypeVar("Answer", bound=wire.WireOut)
 JsonObject: TypeAlias = Mapping[str, Any]
 """A decoded JSON object."""
 Detail: TypeAlias = Literal["name", "brief", "full"]
+Rerank: TypeAlias = Literal["auto", "on", "off"]
+Verdict: TypeAlias = Literal["worked", "failed", "chosen", "rejected"]
 Objective: TypeAlias = Literal["relevance", "cost", "context"]
 ServerLike: TypeAlias = wire.ServerIn | JsonObject
 ModelLike: TypeAlias = wire.ModelIn | JsonObject
@@ -55,24 +58,45 @@ class Listing(Generic[T]):
 
 
 def search(
-    query: str,
+    query: str | Sequence[str],
     *,
     k: int,
     kinds: Iterable[str] | None,
     servers: Iterable[str] | None,
+    tags: Iterable[str] | None,
+    read_only: bool,
+    destructive: bool,
     detail: Detail,
     max_tokens: int | None,
+    rerank: Rerank,
+    split: bool,
+    fold: bool,
+    dependencies: bool,
+    explain: bool,
+    group_by: Literal["server"] | None,
 ) -> Request[wire.SearchResults]:
     """Find entries for a task."""
     body = {
-        "query": query,
+        "query": query if isinstance(query, str) else list(query),
         "k": k,
         "kinds": None if kinds is None else list(kinds),
         "servers": None if servers is None else list(servers),
+        "tags": None if tags is None else list(tags),
+        "read_only": read_only,
+        "destructive": destructive,
         "detail": detail,
         "max_tokens": max_tokens,
+        "rerank": rerank,
+        "split": split,
+        "fold": fold,
+        "dependencies": dependencies,
+        "explain": explain,
+        "group_by": group_by,
     }
-    return _post("/search", _body(wire.SearchQuery, body), wire.SearchResults)
+    # What is as it is by default need not be known to an older server.
+    fields = wire.SearchQuery.model_fields
+    asked = {name: value for name, value in body.items() if value != fields[name].default}
+    return _post("/search", _body(wire.SearchQuery, asked), wire.SearchResults)
 
 
 def select(
@@ -246,6 +270,32 @@ def list_changes(*, since: int, limit: int, server: str | None) -> Request[wire.
 def ready() -> Request[wire.ReadyOut]:
     """Ask whether it serves."""
     return Request("GET", "/readyz", _parser(wire.ReadyOut))
+
+
+# --- learning from use -------------------------------------------------------------------------
+
+
+def feedback(query: str, name: str, *, verdict: Verdict) -> Request[wire.FeedbackOut]:
+    """Say what came of an entry for a query."""
+    body = {"query": query, "name": name, "verdict": verdict}
+    return _post("/feedback", _body(wire.FeedbackIn, body), wire.FeedbackOut)
+
+
+def forget(
+    *, principal: str | None, tenant: str | None, before: datetime | None
+) -> Request[wire.ForgottenOut]:
+    """Forget outcomes."""
+    params = {
+        "principal": principal,
+        "tenant": tenant,
+        "before": None if before is None else before.isoformat(),
+    }
+    return Request("DELETE", _API + "/feedback", _parser(wire.ForgottenOut), _given(params))
+
+
+def learning() -> Request[wire.LearningOut]:
+    """Read how learning stands."""
+    return _get("/learning", wire.LearningOut)
 
 
 # --- making ------------------------------------------------------------------------------------

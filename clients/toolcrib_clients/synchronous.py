@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import httpx
 
@@ -12,7 +13,17 @@ from toolcrib_registry import wire
 
 from . import requests
 from .problems import unreachable
-from .requests import Detail, JsonObject, Listing, ModelLike, Objective, Request, ServerLike
+from .requests import (
+    Detail,
+    JsonObject,
+    Listing,
+    ModelLike,
+    Objective,
+    Request,
+    Rerank,
+    ServerLike,
+    Verdict,
+)
 from .transport import DEFAULT_TIMEOUT_S, base_url_of, headers_of, read
 
 T = TypeVar("T")
@@ -65,18 +76,45 @@ class Toolcrib:
 
     def search(
         self,
-        query: str,
+        query: str | Sequence[str],
         *,
         k: int = 5,
         kinds: Iterable[str] | None = None,
         servers: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+        read_only: bool = False,
+        destructive: bool = True,
         detail: Detail = "brief",
         max_tokens: int | None = None,
+        rerank: Rerank = "auto",
+        split: bool = True,
+        fold: bool = True,
+        dependencies: bool = True,
+        explain: bool = False,
+        group_by: Literal["server"] | None = None,
     ) -> wire.SearchResults:
-        """Find tools, prompts, resources and models for a task, best first."""
+        """Find tools, prompts, resources and models for a task, best first.
+
+        Several queries are the steps of one task, and the answer covers each. ``abstained`` says
+        that nothing seems to fit: the hits are then the nearest there are.
+        """
         return self._send(
             requests.search(
-                query, k=k, kinds=kinds, servers=servers, detail=detail, max_tokens=max_tokens
+                query,
+                k=k,
+                kinds=kinds,
+                servers=servers,
+                tags=tags,
+                read_only=read_only,
+                destructive=destructive,
+                detail=detail,
+                max_tokens=max_tokens,
+                rerank=rerank,
+                split=split,
+                fold=fold,
+                dependencies=dependencies,
+                explain=explain,
+                group_by=group_by,
             )
         )
 
@@ -236,6 +274,27 @@ class Toolcrib:
     def ready(self) -> wire.ReadyOut:
         """Ask whether it serves, and if not, why."""
         return self._send(requests.ready())
+
+    # --- learning from use ---------------------------------------------------------------------
+
+    def feedback(self, query: str, name: str, *, verdict: Verdict = "worked") -> wire.FeedbackOut:
+        """Say what came of an entry for a query, so that search learns from it."""
+        return self._send(requests.feedback(query, name, verdict=verdict))
+
+    def forget(
+        self,
+        *,
+        principal: str | None = None,
+        tenant: str | None = None,
+        before: datetime | None = None,
+    ) -> wire.ForgottenOut:
+        """Forget outcomes, and what was learned from them: your own unless you say whose."""
+        request = requests.forget(principal=principal, tenant=tenant, before=before)
+        return self._send(request)
+
+    def learning(self) -> wire.LearningOut:
+        """Read how learning stands, for each tenant."""
+        return self._send(requests.learning())
 
     # --- sending -------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ def build_app(runtime: Runtime) -> ASGIApp:
             syncer=runtime.reconciler,
             registrar=runtime.registrar,
             indexer=runtime.indexer,
+            feedback=runtime.feedback,
             keys=keys,
             version=read_version(),
             blockers=partial(_blockers, runtime),

@@ -38,6 +38,7 @@ async def examine(runtime: Runtime) -> tuple[Check, ...]:
     checks += await anyio.to_thread.run_sync(_examine_files, runtime.settings)
     checks.append(await anyio.to_thread.run_sync(_examine_store, runtime))
     checks += await _examine_index(runtime)
+    checks.append(await _examine_learning(runtime))
     checks += await anyio.to_thread.run_sync(lambda: list(_examine_servers(runtime)))
     return tuple(checks)
 
@@ -96,6 +97,17 @@ async def _examine_index(runtime: Runtime) -> list[Check]:
         Check("encoder", f"{index.encoder.id}, {index.encoder.dimension} dimensions"),
         Check("index", detail, ok=whole, advice=advice),
     ]
+
+
+async def _examine_learning(runtime: Runtime) -> Check:
+    try:
+        states = await runtime.feedback.states()
+    except ToolcribError as error:
+        return Check("learning", error.detail, ok=False)
+    outcomes = sum(state.outcomes for state in states)
+    used = sum(state.in_use is not None for state in states)
+    detail = f"{runtime.feedback.mode}: {outcomes} outcomes of {len(states)} tenants"
+    return Check("learning", f"{detail}, in use for {used}" if states else detail)
 
 
 def _count(entries: Iterator[Entry]) -> int:

@@ -21,14 +21,20 @@ import anyio.to_thread
 from toolcrib_migrations import open_store
 from toolcrib_registry.errors import StoreError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Counts, ServerName
+from toolcrib_registry.types import Counts, EntryId, ServerName
 
 from .gateway.app import Gateway
 from .gateway.handlers import MetaTools
 from .invocation.audit import AuditLog
 from .invocation.invoker import Invoker
+from .learning.desk import FeedbackDesk
+from .learning.learner import Learner
+from .learning.mode import LearningMode, Sharing
+from .learning.plausibility import RECALLED
+from .learning.recorder import OutcomeLog
 from .selection.models import ModelSelector
 from .selection.selector import Selector
+from .selection.tokens import TokenCounter
 from .settings import Settings
 from .sync.indexer import Indexer
 from .sync.reconcile import Reconciler
@@ -59,6 +65,9 @@ class Runtime:
     registrar: Registrar
     invoker: Invoker
     audit: AuditLog
+    outcomes: OutcomeLog
+    learner: Learner
+    feedback: FeedbackDesk
     gateway: Gateway
 
     async def describe(self) -> None:
@@ -66,6 +75,7 @@ class Runtime:
         counts, servers = await anyio.to_thread.run_sync(_summary, self.store)
         self.invoker.forget()
         self.gateway.describe(counts, servers)
+        await self.selector.renew()
 
 
 @asynccontextmanager
@@ -116,20 +126,24 @@ def _assemble(
         store,
         open_encoder=open_encoder or partial(_open_encoder, settings),
         folder=settings.data_dir / "index",
+        weights=settings.document_weights,
         on_change=on_change,
     )
     reconciler = Reconciler(store, pool, indexer, concurrency=settings.sync_concurrency)
     watcher = Watcher(reconciler, interval_s=settings.sync_interval_s)
-    selector = Selector(store, indexer.index)
+    outcomes, learner = _open_learning(settings, store, indexer)
+    selector = Selector(store, indexer.index, lessons=learner.lessons)
     models = ModelSelector(store, indexer.index)
-    audit = AuditLog(store)
+    feedback = FeedbackDesk(store, outcomes, learner, partial(_recall, selector))
+    audit = AuditLog(store, on_call=outcomes.note_call)
     invoker = Invoker(store, pool, audit)
     meta = MetaTools(
         store=store,
         selector=selector,
         models=models,
         invoker=invoker,
-        count_tokens=_estimate_tokens,
+        count_tokens=TokenCounter(),
+        note_search=feedback.note_search,
     )
     runtime = Runtime(
         settings=settings,
@@ -146,10 +160,26 @@ def _assemble(
         ),
         invoker=invoker,
         audit=audit,
+        outcomes=outcomes,
+        learner=learner,
+        feedback=feedback,
         gateway=Gateway(meta, version=read_version()),
     )
     described.append(runtime)
     return runtime
+
+
+def _open_learning(
+    settings: Settings, store: Store, indexer: Indexer
+) -> tuple[OutcomeLog, Learner]:
+    mode, sharing = LearningMode(settings.learning), Sharing(settings.learning_sharing)
+    outcomes = OutcomeLog(store, mode=mode, sharing=sharing, keep=settings.learning_keep)
+    return outcomes, Learner(store, indexer.index, mode=mode, sharing=sharing)
+
+
+async def _recall(selector: Selector, query: str) -> list[EntryId]:
+    answer = await selector.search(query, k=RECALLED)
+    return [found.entry.id for found in answer.found]
 
 
 def read_version() -> str:
@@ -161,15 +191,18 @@ async def run_background(runtime: Runtime) -> None:
     """Warm the index, follow the log, sync and write audit records. Never returns."""
     await _register_config(runtime)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_warm, runtime.indexer)
+        tasks.start_soon(_warm, runtime)
         tasks.start_soon(runtime.indexer.follow)
         tasks.start_soon(runtime.audit.run)
+        tasks.start_soon(runtime.outcomes.run)
+        tasks.start_soon(runtime.learner.run)
         tasks.start_soon(runtime.watcher.run)
 
 
-async def _warm(indexer: Indexer) -> None:
+async def _warm(runtime: Runtime) -> None:
     try:
-        await indexer.catch_up()
+        await runtime.indexer.catch_up()
+        await runtime.selector.warm()
     except Exception as error:  # noqa: BLE001  # top of a task; the first search says it again
         logger.error("The index could not be opened: %s", error)
 
@@ -203,6 +236,7 @@ async def close_now(runtime: Runtime) -> None:
 async def _last_writes(runtime: Runtime) -> None:
     with anyio.CancelScope(shield=True), anyio.move_on_after(10):
         await runtime.audit.flush()
+        await runtime.outcomes.flush()
         try:
             await runtime.indexer.save()
         except (OSError, StoreError) as error:
@@ -225,11 +259,6 @@ def _open_encoder(settings: Settings) -> Encoder:
 
     cache = settings.cache_dir / "encoders"
     return SentenceTransformerEncoder.open(cache, model=settings.encoder)
-
-
-def _estimate_tokens(text: str) -> int:
-    """Overestimate: English prose has about four characters a token, JSON about three."""
-    return len(text) // 3 + 1
 
 
 def _make_folder(path: Path) -> None:

@@ -6,8 +6,9 @@ Read once, in the command line; everything else is handed what it needs.
 from __future__ import annotations
 
 import ipaddress
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, SecretStr, field_validator
@@ -38,7 +39,15 @@ class Settings(BaseSettings):
     )
     encoder: Path | None = Field(
         default=None,
-        description="Folder of a sentence-transformers model; the bundled model unless given.",
+        description=(
+            "Folder of a sentence-transformers model, or a .safetensors delta of the bundled one; "
+            "`base` is the bundled one as published. Unless given, the bundled one tuned to tools."
+        ),
+    )
+    document_weights: Annotated[dict[str, float], NoDecode] = Field(
+        default={},
+        description="What parts of an entry weigh in its vector, as JSON: "
+        '{"document": 1, "questions": 2} unless given.',
     )
     config: Path | None = Field(
         default=None,
@@ -83,6 +92,20 @@ class Settings(BaseSettings):
     max_result_bytes: int = Field(
         default=8 * 1024 * 1024, gt=0, description="Largest message accepted from an upstream."
     )
+    learning: Literal["off", "feedback", "record", "on"] = Field(
+        default="feedback",
+        description=(
+            "What search learns from: off; feedback that is sent on purpose; on, calls that follow "
+            "a search too; record, both, without using them."
+        ),
+    )
+    learning_sharing: Literal["principal", "everyone"] = Field(
+        default="principal",
+        description="Whose outcomes influence whose searches: each API key's its own, or all.",
+    )
+    learning_keep: int = Field(
+        default=20_000, ge=1, le=1_000_000, description="Outcomes kept of each tenant."
+    )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
 
     @field_validator("allowed_hosts", "allowed_origins", "api_keys", "admin_keys", mode="before")
@@ -91,6 +114,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("document_weights", mode="before")
+    @classmethod
+    def _decode(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "{}")
+        except ValueError as error:
+            raise ValueError('not a JSON object, as {"document": 1, "questions": 2}') from error
 
     @field_validator("api_keys", "admin_keys")
     @classmethod

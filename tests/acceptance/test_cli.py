@@ -129,6 +129,68 @@ def test_a_batch_of_queries_is_a_trec_run(
     assert scores[0] > scores[1]
 
 
+def test_a_run_ranks_near_duplicates_where_they_stand(toolcrib: Toolcrib, tmp_path: Path) -> None:
+    row = {"name": "forecast", "description": "Tell the weather of the next days for a city."}
+    rows = [{**row, "id": f"w/{i}", "server": f"weather{i}"} for i in range(3)]
+    file, queries = tmp_path / "tools.jsonl", tmp_path / "queries.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    queries.write_text('{"id": "q", "text": "weather for a city"}\n')
+    toolcrib("import", file)
+    run = toolcrib("search", "--batch", queries, "-k", 3)
+    lines = [line.split() for line in run.out.splitlines()]
+    assert sorted(line[2] for line in lines) == ["w/0", "w/1", "w/2"]
+    scores = [float(line[4]) for line in lines]
+    assert scores == sorted(set(scores), reverse=True)
+    listed = toolcrib("search", "weather for a city", "--no-fold", "--json").json
+    assert len(listed["results"]) == 3
+    rows = toolcrib("search", "--batch", queries, "--format", "jsonl").out.splitlines()
+    answer = json.loads(rows[0])
+    assert answer["id"] == "q"
+    assert answer["results"][0]["document"] == "w/0"
+
+
+def test_a_search_is_shown_with_all_there_is_to_say(toolcrib: Toolcrib, catalogue: Path) -> None:
+    toolcrib("import", catalogue)
+    explained = toolcrib("search", "will it rain tomorrow", "--explain")
+    assert "1 why: dense #1" in explained.out
+    grouped = toolcrib("search", "list unread mail", "-k", 3, "--group").out.splitlines()
+    assert grouped[0] == "mail"
+    assert "weather" in grouped
+    both = toolcrib("search", "will it rain", "send an e-mail", "--json").json
+    assert {"weather__forecast", "mail__send"} <= {found["name"] for found in both["results"]}
+    full = toolcrib("search", "will it rain", "--detail", "full", "--json").json
+    assert full["results"][0]["inputSchema"] == TOOLS[0]["input_schema"]
+    assert isinstance(full["abstained"], bool)
+    assert isinstance(full["reranked"], bool)
+    assert full["tookMs"] > 0
+    off = toolcrib("search", "will it rain", "--rerank", "off", "--no-split", "--no-fold")
+    assert off.code == 0
+
+
+def test_a_search_is_narrowed_by_what_tools_say(toolcrib: Toolcrib, tmp_path: Path) -> None:
+    rows = [
+        {"name": "read", "annotations": {"readOnlyHint": True}, "tags": ["disk"]},
+        {"name": "drop", "annotations": {"readOnlyHint": False, "destructiveHint": True}},
+        {"name": "keep", "annotations": {"readOnlyHint": False, "destructiveHint": False}},
+    ]
+    file = tmp_path / "tools.jsonl"
+    more = {"server": "files", "description": "Do it to a file."}
+    file.write_text("".join(json.dumps({**row, **more}) + "\n" for row in rows))
+    toolcrib("import", file)
+
+    def names(*options: str) -> set[str]:
+        ran = toolcrib("search", "a file", "--json", "--no-fold", *options)
+        return {result["name"] for result in ran.json["results"]}
+
+    assert names() == {"files__read", "files__drop", "files__keep"}
+    assert names("--read-only") == {"files__read"}
+    assert names("--no-destructive") == {"files__read", "files__keep"}
+    assert names("--tag", "disk") == {"files__read"}
+    nothing = toolcrib("search", "a file", "--kind", "prompt")
+    assert nothing.code == 1
+    assert "passes the filters" in nothing.out
+
+
 def test_a_live_server_is_added_called_turned_off_and_removed(toolcrib: Toolcrib) -> None:
     added = toolcrib("add", "raw", "--json", "--", sys.executable, RAW, "good")
     assert added.code == 0, added.err
@@ -210,6 +272,18 @@ def test_models_are_imported_and_selected_under_limits(toolcrib: Toolcrib, tmp_p
         (["search"], 2, "Give a query, or --batch"),
         (["search", "x", "--server", "nobody"], 3, "No server is named 'nobody'"),
         (["search", "x", "-k", "0"], 2, "k is 0"),
+        (["search", "x", "-k", "-1"], 2, "k is -1"),
+        (["search", "x", "-k", "10000"], 2, "from 1 to 1000"),
+        (["search", "x", "-k", "nan"], 2, "Invalid value for '-k'"),
+        (["search", ""], 2, "The query is empty"),
+        (["search", " ", ""], 2, "The query is empty"),
+        (["search", "\x01\x02"], 2, "holds nothing that can be read"),
+        (["search", *["x"] * 17], 2, "17 steps"),
+        (["search", "x" * 100_001], 2, "the limit is 100000"),
+        (["search", "x", "--kind", "toool"], 2, "'toool' is not one of"),
+        (["search", "x", "--tag", " "], 2, "A tag is blank"),
+        (["search", "x", "--rerank", "maybe"], 2, "'maybe' is not one of"),
+        (["search", "x", "--batch", "f"], 2, "one of the two"),
         (["call", "nothing"], 3, "No tool is named"),
         (["call", "nothing", "novalue"], 2, "write KEY=VALUE"),
         (["call", "nothing", "--args", "["], 2, "--args is not JSON"),

@@ -1,5 +1,7 @@
 """Requests as values: what would be sent."""
 
+from typing import Any
+
 from toolcrib_clients import requests
 from toolcrib_registry.wire import ModelIn
 
@@ -14,6 +16,29 @@ def test_bodies_are_camel_case_and_hold_only_what_was_given():
     request = requests.add_model({"name": "m", "offers": [{"provider": "p", "price_in_usd": 1}]})
     assert request.body == {"name": "m", "offers": [{"provider": "p", "priceInUsd": 1.0}]}
     assert requests.put_model(ModelIn(name="a/b")).path == "/api/v1/models/a/b"
+
+
+def test_of_a_search_only_what_differs_from_the_default_is_sent():
+    plain: dict[str, Any] = {
+        "k": 5,
+        "kinds": None,
+        "servers": None,
+        "tags": None,
+        "read_only": False,
+        "destructive": True,
+        "detail": "brief",
+        "max_tokens": None,
+        "rerank": "auto",
+        "split": True,
+        "fold": True,
+        "dependencies": True,
+        "explain": False,
+        "group_by": None,
+    }
+    assert requests.search("x", **plain).body == {"query": "x"}
+    asked: dict[str, Any] = {**plain, "read_only": True, "group_by": "server"}
+    body = {"query": ["a", "b"], "readOnly": True, "groupBy": "server"}
+    assert requests.search(["a", "b"], **asked).body == body
 
 
 def test_arguments_keep_their_nulls():

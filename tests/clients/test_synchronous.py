@@ -56,6 +56,40 @@ def test_tools_are_added_found_called_switched_and_removed(crib):
     assert list(crib.list_tools(text="expenses")) == []
 
 
+def test_a_search_carries_every_option_there_and_every_field_back(crib):
+    crib.add_server({**CATALOGUE, "tags": ["work"]})
+    for name in ("expenses", "holidays"):
+        crib.add_tool({"server": "handbook", "name": name, "description": f"File {name}."})
+    found = crib.search(
+        ["file expenses", "file holidays"],
+        k=4,
+        kinds=["tool"],
+        servers=["handbook"],
+        tags=["work"],
+        detail="full",
+        max_tokens=5_000,
+        rerank="off",
+        split=False,
+        fold=False,
+        dependencies=False,
+        explain=True,
+        group_by="server",
+    )
+    assert {hit.name for hit in found.hits} == {"handbook__expenses", "handbook__holidays"}
+    assert found.query == ["file expenses", "file holidays"]
+    assert [(group.server, len(group.names)) for group in found.groups] == [("handbook", 2)]
+    assert found.hits[0].definition["name"] in {"expenses", "holidays"}
+    assert (found.left_out, found.reranked) == (0, False)
+    assert isinstance(found.abstained, bool)
+    assert found.took_ms > 0
+    assert crib.search("file expenses", read_only=True).hits == []
+    assert crib.search("file expenses", destructive=False).hits == []
+    with pytest.raises(NotFound, match="Did you mean: work"):
+        crib.search("file expenses", tags=["wrk"])
+    with pytest.raises(NotFound, match="Did you mean: handbook"):
+        crib.search("file expenses", servers=["handbok"])
+
+
 def test_models_are_registered_chosen_switched_and_removed(crib):
     name = "acme/legal/summarizer"
     crib.add_model(
@@ -126,6 +160,12 @@ def test_a_mistake_is_refused_before_it_is_sent():
             crib.select("x", constraints={"max_price_usd": 1})
         with pytest.raises(InvalidInput, match="query"):
             crib.search("")
+        with pytest.raises(InvalidInput, match="query"):
+            crib.search(["x"] * 17)
+        with pytest.raises(InvalidInput, match="k"):
+            crib.search("x", k=10_000)
+        with pytest.raises(InvalidInput, match="rerank"):
+            crib.search("x", rerank="maybe")  # pyright: ignore[reportArgumentType]  # the mistake
 
 
 def test_a_key_is_taken_from_the_environment(url, monkeypatch):

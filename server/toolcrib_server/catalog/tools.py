@@ -17,6 +17,7 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.upstream.names import MAX_SERVER_NAME_LENGTH, suggest_server_name
 
+from .declared import read_declared, read_tags, read_title
 from .problem import Malformed, Problem, parse_rows
 
 _DIGITS = 8
@@ -34,7 +35,12 @@ def read_tools_jsonl(
     lines: Iterable[str | bytes], *, default_server: str = "tools"
 ) -> Iterator[ImportedTool | Problem]:
     """Read tools, one a line: ``id``, ``server`` (or ``group``), ``name``, ``description``,
-    ``input_schema`` (or ``inputSchema``); other fields are ignored.
+    ``input_schema`` (or ``inputSchema``).
+
+    Optional are ``title``, ``annotations``, ``output_schema`` (or ``outputSchema``), ``tags``,
+    ``category``, ``domain`` and ``functionality`` (tags too), ``depends_on`` (names, or objects
+    with a name), ``synthetic_questions``, ``questions`` and ``examples`` (what would be asked of
+    it). Other fields are ignored.
 
     ``default_server`` names the server of rows that name none: pass the file's stem. Server names
     are cleaned to what may name a server. A row whose public name is taken by a row of another id
@@ -91,20 +97,26 @@ def _tool(row: JsonObject, names: _Names, line: int) -> Tool:
     local_name = _required(row, "name")
     description = _optional(row, "description") or ""
     server_name = _optional(row, "server") or _optional(row, "group") or names.default_server
-    schema = _schema(row)
+    definition = {
+        "name": local_name,
+        "description": description,
+        "inputSchema": _schema(row),
+        **read_declared(row),
+    }
     source_id = _id(row)
     names.claim_id(source_id, line)
     server = names.server(server_name)
     public = names.claim_tool(qualified_name(server, local_name), source_id, line)
-    definition = {"name": local_name, "description": description, "inputSchema": schema}
     return Tool(
         name=public,
+        title=read_title(row),
         description=description,
         server=server,
         local_name=local_name,
         definition=definition,
         content_hash=hash_content(definition),
         source_id=source_id,
+        tags=read_tags(row),
     )
 
 

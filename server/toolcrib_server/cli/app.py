@@ -9,7 +9,7 @@ import typer
 
 from toolcrib_server.runtime import read_version
 
-from . import ask, calling, reading, servers, serving
+from . import ask, calling, evaluating, feedback, learning, reading, servers, serving
 from .running import told
 
 app = typer.Typer(
@@ -38,6 +38,10 @@ app.command()(serving.serve)
 app.command()(serving.stdio)
 app.command()(serving.doctor)
 app.command()(serving.connect)
+app.command()(feedback.feedback)
+app.add_typer(evaluating.app)
+evaluating.app.command("learning")(learning.evaluate)
+app.add_typer(learning.app)
 
 
 def main() -> None:

@@ -3,43 +3,64 @@
 from __future__ import annotations
 
 import difflib
-import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from toolcrib_registry.errors import InvalidArguments, InvalidInput
-from toolcrib_registry.types import EntryKind, Known, ServerName
+from toolcrib_registry.types import Entry, EntryId, EntryKind, Known
+from toolcrib_server.gateway.answers import Detail, Wanted, show_answer
 from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA, read_constraints
-from toolcrib_server.gateway.views import Detail, render_answer, render_selection
+from toolcrib_server.gateway.views import render_selection
 from toolcrib_server.invocation.arguments import ArgumentCheck
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.candidate import Candidate
 from toolcrib_server.selection.models import Objective, Selection
-from toolcrib_server.selection.selector import Answer, Found
+from toolcrib_server.selection.question import Filters, Question, Rerank, Stages, ask
+from toolcrib_server.selection.selector import Answer
 
+from .answers import print_answer
+from .batch import Batch, Format, answer_batch, open_index
 from .options import AsJson, parse_value
-from .output import print_json, print_line, print_table, progress
+from .output import print_json, print_line, print_table
 from .running import EXIT_FAILED, run
 
 
-class Format(StrEnum):
-    """How a batch is written."""
-
-    TREC = "trec"
-    JSONL = "jsonl"
-
-
 def search(
-    query: Annotated[str | None, typer.Argument(help="The task, in plain words.")] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(help="The task, in plain words; several are the steps of one task."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", "--limit", help="How many results.")] = 5,
     kind: Annotated[EntryKind | None, typer.Option(help="Only this kind of entry.")] = None,
     server: Annotated[str | None, typer.Option(help="Only entries of this server.")] = None,
-    detail: Annotated[Detail, typer.Option(help="How much to say of each.")] = Detail.BRIEF,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only what has this tag, or whose server has it.")
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only tools that say that they only read.")
+    ] = False,
+    no_destructive: Annotated[
+        bool,
+        typer.Option("--no-destructive", help="Only tools that say that they destroy nothing."),
+    ] = False,
+    detail: Annotated[Detail, typer.Option(help="How much --json says of each.")] = Detail.BRIEF,
+    rerank: Annotated[
+        Rerank, typer.Option(help="Order the best by a second stage; auto: where there is time.")
+    ] = Rerank.AUTO,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why each result is where it is.")
+    ] = False,
+    group: Annotated[bool, typer.Option("--group", help="Show results by server.")] = False,
+    no_fold: Annotated[
+        bool, typer.Option("--no-fold", help="List near-duplicates as results of their own.")
+    ] = False,
+    no_split: Annotated[
+        bool, typer.Option("--no-split", help="Take the task as one step, whatever it says.")
+    ] = False,
     batch: Annotated[
         Path | None, typer.Option(help="A JSON lines file of queries with id and text.")
     ] = None,
@@ -51,118 +72,45 @@ def search(
     """Find what fits a task.
 
     With --batch FILE, answer every query of the file; --format trec writes the run format of
-    trec_eval (query, Q0, document, rank, score, tag).
+    trec_eval (query, Q0, document, rank, score, tag): the plain ranking, near-duplicates unfolded.
     """
-    if (query is None) == (batch is None):
+    if bool(query) == (batch is not None):
         raise InvalidInput("Give a query, or --batch FILE with many; one of the two.")
+    filters = Filters.of(
+        kinds=[kind] if kind else None,
+        servers=[server] if server is not None else None,
+        tags=tag,
+        read_only=read_only,
+        destructive=not no_destructive,
+    )
+    stages = Stages(rerank=rerank, split=not no_split, fold=not no_fold)
+    wanted = Wanted(detail=detail, explain=explain, group_by_server=group)
     if batch is not None:
-        run(lambda runtime: _batch(runtime, batch, k, kind, server, format))
+        asked = Batch(batch, format, k, filters, stages)
+        run(lambda runtime: answer_batch(runtime, asked, wanted))
         return
-
-    async def work(runtime: Runtime) -> Answer:
-        await _open_index(runtime, quiet=as_json)
-        return await runtime.selector.search(query or "", k=k, **_filters(runtime, kind, server))
-
-    answer = run(work)
+    # What makes no sense is said before the model is loaded.
+    question = ask(query or [], k=k, filters=filters, stages=stages)
+    answer, entries = run(partial(_search, question=question, quiet=as_json, detail=detail))
     if as_json:
-        print_json(render_answer(answer, detail, count_tokens=len))
+        took = {"reranked": answer.reranked, "tookMs": round(answer.took_ms, 3)}
+        print_json(show_answer(answer, wanted, entries=entries).view | took)
     else:
-        _print_answer(answer)
+        print_answer(answer, explained=explain, grouped=group)
     if not answer.found:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _filters(runtime: Runtime, kind: EntryKind | None, server: str | None) -> dict[str, Any]:
-    if server is not None:
-        runtime.store.get_server(ServerName(server))
-    return {
-        "kinds": [kind] if kind else None,
-        "servers": [ServerName(server)] if server else None,
-    }
-
-
-async def _open_index(runtime: Runtime, *, quiet: bool = False) -> None:
-    with progress("Embedding", quiet=quiet) as bar:
-        await runtime.indexer.catch_up(on_progress=bar)
-
-
-def _print_answer(answer: Answer) -> None:
-    empty = (
-        f"Nothing fits among {answer.searched} entries."
-        if answer.searched
-        else "The registry is empty. Add a server with `toolcrib add`, or import a catalogue."
+async def _search(
+    runtime: Runtime, *, question: Question, quiet: bool, detail: Detail
+) -> tuple[Answer, Mapping[EntryId, Entry]]:
+    await open_index(runtime, quiet=quiet)
+    answer = await runtime.selector.search(
+        question.query, k=question.k, filters=question.filters, stages=question.stages
     )
-    rows = [
-        (
-            i,
-            found.entry.name,
-            found.entry.kind,
-            f"{found.score:.3f}",
-            _why(found),
-            found.entry.description,
-        )
-        for i, found in enumerate(answer.found, start=1)
-    ]
-    columns = ("#", "name", "kind", "score", "found by", "description")
-    print_table(columns, rows, empty=empty)
-
-
-def _why(found: Found) -> str:
-    return ", ".join(f"{name} #{signal.rank}" for name, signal in sorted(found.signals.items()))
-
-
-async def _batch(
-    runtime: Runtime,
-    file: Path,
-    k: int,
-    kind: EntryKind | None,
-    server: str | None,
-    format: Format,  # noqa: A002
-) -> None:
-    queries = list(_read_queries(file))
-    await _open_index(runtime)
-    filters = _filters(runtime, kind, server)
-    with progress("Searching") as bar:
-        for done, (qid, text) in enumerate(queries, start=1):
-            answer = await runtime.selector.search(text, k=k, **filters)
-            for line in _lines(qid, answer, format):
-                sys.stdout.write(line + "\n")
-            bar(done, len(queries))
-
-
-def _read_queries(file: Path) -> Iterator[tuple[str, str]]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            yield str(row["id"]), str(row["text"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(
-                f"{file}: line {number} is not a JSON object with id and text ({error})."
-            ) from error
-
-
-def _lines(qid: str, answer: Answer, format: Format) -> Iterator[str]:  # noqa: A002
-    if format is Format.JSONL:
-        view = render_answer(answer, Detail.BRIEF, count_tokens=len)
-        for result, found in zip(view["results"], answer.found, strict=True):
-            result["document"] = _document(found)
-        yield json.dumps({"id": qid, **view}, ensure_ascii=False)
-        return
-    for rank, found in enumerate(answer.found, start=1):
-        # White space separates the columns of a TREC run.
-        document = "_".join(_document(found).split())
-        yield f"{'_'.join(qid.split())} Q0 {document} {rank} {found.score:.6f} toolcrib"
-
-
-def _document(found: Found) -> str:
-    """Name a document as the file it was imported from does."""
-    return found.entry.source_id or found.entry.name
+    if detail is not Detail.FULL:
+        return answer, {}
+    return answer, await runtime.selector.read(answer.found)
 
 
 def select(
@@ -184,7 +132,7 @@ def select(
     constraints = read_constraints(_parse_limits(limits or []))
 
     async def work(runtime: Runtime) -> Selection:
-        await _open_index(runtime, quiet=as_json)
+        await open_index(runtime, quiet=as_json)
         return await runtime.models.select(task, constraints=constraints, objective=objective, k=k)
 
     selection = run(work)

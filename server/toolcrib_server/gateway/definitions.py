@@ -22,6 +22,7 @@ SELECT_MODEL: Final = "select_model"
 
 DEFAULT_K: Final = 5
 MAX_K: Final = 50
+MIN_TOKENS: Final = 50
 MAX_NAMES: Final = 50
 MAX_NAME_CHARS: Final = 256
 _NAMED_SERVERS: Final = 30
@@ -33,8 +34,11 @@ _SEARCH_INPUT: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
         "query": {
-            "type": "string",
-            "description": "The task in plain words, as 'convert 3pm Berlin time to Tokyo time'.",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+            "description": (
+                "The task in plain words, as 'convert 3pm Berlin time to Tokyo time'; or its "
+                "steps, as a list of at most 16."
+            ),
         },
         "k": {
             "type": "integer",
@@ -43,23 +47,34 @@ _SEARCH_INPUT: Final[Mapping[str, Any]] = {
             "default": DEFAULT_K,
             "description": "How many results.",
         },
-        "kind": {
-            "type": "string",
-            "enum": _KINDS,
-            "description": "Only this kind of entry. Omit to search all.",
-        },
+        "kind": {"type": "string", "enum": _KINDS, "description": "Only this kind."},
         "server": {"type": "string", "description": "Only entries of this server."},
+        "tags": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Only entries with all these tags.",
+        },
+        "readOnly": {
+            "type": "boolean",
+            "description": "true: only tools that say that they change nothing.",
+        },
+        "destructive": {
+            "type": "boolean",
+            "description": "false: only tools that say that they destroy nothing.",
+        },
         "detail": {
             "type": "string",
             "enum": ["brief", "name", "full"],
             "default": "brief",
-            "description": "brief: description and arguments; name: names only; full: schemas.",
+            "description": "brief: description and arguments; full: schemas too.",
         },
         "max_tokens": {
             "type": "integer",
-            "minimum": 50,
-            "description": "Drop the last results rather than answer with more tokens than this.",
+            "minimum": MIN_TOKENS,
+            "description": "Leave out the last results rather than exceed it.",
         },
+        "group_by": {"type": "string", "enum": ["server"]},
+        "explain": {"type": "boolean", "description": "Say why each result is where it is."},
     },
     "required": ["query"],
     "additionalProperties": False,
@@ -81,15 +96,28 @@ _SEARCH_OUTPUT: Final[Mapping[str, Any]] = {
                     "arguments": {"type": "object"},
                     "score": {"type": "number"},
                     "signals": {"type": "object"},
+                    "likelihood": {"type": "number"},
+                    "unlikely": {"type": "boolean"},
+                    "alternatives": {"type": "array", "items": {"type": "string"}},
+                    "neededBy": {"type": "array", "items": {"type": "string"}},
+                    "steps": {"type": "array", "items": {"type": "integer"}},
                 },
                 "required": ["name", "kind"],
             },
         },
         "searched": {"type": "integer"},
         "revision": {"type": "integer"},
+        "abstained": {
+            "type": "boolean",
+            "description": "Nothing seems to fit: the results are the nearest, and unlikely.",
+        },
+        "likelihood": {"type": "number"},
+        "steps": {"type": "array", "items": {"type": "string"}},
+        "groups": {"type": "array", "items": {"type": "object"}},
+        "detail": {"type": "string"},
         "omitted": {"type": "integer"},
     },
-    "required": ["results", "searched", "revision"],
+    "required": ["results", "searched", "revision", "abstained"],
 }
 
 _DETAILS_INPUT: Final[Mapping[str, Any]] = {
@@ -173,11 +201,11 @@ def meta_tools(servers: Sequence[str]) -> list[dict[str, Any]]:
             "name": SEARCH_TOOLS,
             "title": "Search tools",
             "description": (
-                "Find the tool for a task. START HERE whenever a task needs something you cannot "
-                "do with the tools you already see: fetching, looking up, converting, files, "
-                f"repositories, databases, other services. {behind}Describe the task in plain "
-                "words; the best matches come back with their arguments. Then run one with "
-                "call_tool."
+                "Find the tool for a task. START HERE whenever a task needs something that the "
+                "tools you see cannot do (fetch, look up, convert, files, repositories, databases, "
+                "other services), before you turn to a shell or say that it cannot be done. "
+                f"{behind}Say the task in plain words, or its steps as a list; the best matches "
+                "come back with their arguments, ready for call_tool."
             ),
             "inputSchema": _SEARCH_INPUT,
             "outputSchema": _SEARCH_OUTPUT,
@@ -187,8 +215,8 @@ def meta_tools(servers: Sequence[str]) -> list[dict[str, Any]]:
             "name": GET_TOOL_DETAILS,
             "title": "Get tool details",
             "description": (
-                "Get the complete definition (input schema, output schema, annotations) of tools "
-                "that search_tools found, before calling one whose arguments are not obvious."
+                "Get the complete definition (schemas, annotations) of tools that search_tools "
+                "found, before calling one whose arguments are not obvious."
             ),
             "inputSchema": _DETAILS_INPUT,
             "outputSchema": _DETAILS_OUTPUT,

@@ -16,20 +16,24 @@ from mcp.server.context import ServerRequestContext
 
 from toolcrib_registry.errors import NotFound, ToolcribError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Entry, EntryKind, JsonObject, ServerName
+from toolcrib_registry.types import Entry, EntryId, EntryKind, JsonObject
 from toolcrib_server.guard import principal_of
 from toolcrib_server.invocation.arguments import ArgumentCheck
 from toolcrib_server.invocation.invoker import Invoker
 from toolcrib_server.selection.models import ModelSelector, Objective
-from toolcrib_server.selection.selector import Selector
+from toolcrib_server.selection.question import Filters
+from toolcrib_server.selection.selector import Answer, Selector
 
+from .answers import Detail, Shown, Wanted, show_answer
 from .constraints import read_constraints
 from .definitions import CALL_TOOL, DEFAULT_K, GET_TOOL_DETAILS, SEARCH_TOOLS, SELECT_MODEL
 from .errors import error_result, internal_error, unknown_tool
-from .views import Detail, render_answer, render_entry, render_selection, render_text
+from .views import render_entry, render_selection
 
 Result = dict[str, Any]
 Context = ServerRequestContext[Any]
+NoteSearch = Callable[[str, str | Sequence[str], Sequence[EntryId]], None]
+"""Takes note of who was shown what for which query."""
 
 
 class MetaTools:
@@ -43,7 +47,9 @@ class MetaTools:
         models: ModelSelector,
         invoker: Invoker,
         count_tokens: Callable[[str], int],
+        note_search: NoteSearch,
     ) -> None:
+        self._note_search = note_search
         self._store = store
         self._selector = selector
         self._models = models
@@ -81,24 +87,33 @@ class MetaTools:
         except Exception as error:  # noqa: BLE001  # top of a request: logged and answered
             return internal_error(error)
 
-    async def _search_tools(self, _: Context, arguments: JsonObject) -> Result:
+    async def _search_tools(self, ctx: Context, arguments: JsonObject) -> Result:
         kind, server = arguments.get("kind"), arguments.get("server")
-        if server is not None:
-            # A filter on a server that is not there would silently find nothing.
-            await anyio.to_thread.run_sync(self._store.get_server, ServerName(server))
         answer = await self._selector.search(
             arguments["query"],
             k=int(arguments.get("k", DEFAULT_K)),
-            kinds=[EntryKind(kind)] if kind else None,
-            servers=[ServerName(server)] if server else None,
+            filters=Filters.of(
+                kinds=[EntryKind(kind)] if kind else None,
+                servers=[server] if server is not None else None,
+                tags=arguments.get("tags"),
+                read_only=arguments.get("readOnly", False),
+                destructive=arguments.get("destructive", True),
+            ),
+            principal=_principal(ctx),
         )
-        view = render_answer(
-            answer,
-            Detail(arguments.get("detail", Detail.BRIEF)),
-            max_tokens=arguments.get("max_tokens"),
-            count_tokens=self._count_tokens,
+        ids = [found.entry.id for found in answer.found]
+        self._note_search(_principal(ctx), arguments["query"], ids)
+        shown = await self._show(answer, _wanted(arguments))
+        return _result(shown.view, shown.text)
+
+    async def _show(self, answer: Answer, wanted: Wanted) -> Shown:
+        full = wanted.detail is Detail.FULL
+        entries = await self._selector.read(answer.found) if full else {}
+        show = partial(
+            show_answer, answer, wanted, entries=entries, count_tokens=self._count_tokens
         )
-        return _result(view, render_text(view))
+        # Counting opens a vocabulary, and reads every word of the answer.
+        return show() if wanted.max_tokens is None else await anyio.to_thread.run_sync(show)
 
     async def _get_tool_details(self, _: Context, arguments: JsonObject) -> Result:
         found, missing = await anyio.to_thread.run_sync(self._read, arguments["names"])
@@ -129,7 +144,7 @@ class MetaTools:
             arguments["name"],
             arguments.get("arguments") or {},
             face="mcp",
-            principal=principal_of(ctx.request.scope).name if ctx.request else "local",
+            principal=_principal(ctx),
             on_progress=ctx.session.report_progress if _wants_progress(ctx) else None,
         )
 
@@ -144,16 +159,37 @@ class MetaTools:
         return _result(view, text)
 
 
+def _principal(ctx: Context) -> str:
+    return principal_of(ctx.request.scope).name if ctx.request else "local"
+
+
+def _wanted(arguments: JsonObject) -> Wanted:
+    max_tokens = arguments.get("max_tokens")
+    return Wanted(
+        detail=Detail(arguments.get("detail", Detail.BRIEF)),
+        explain=arguments.get("explain", False),
+        group_by_server=arguments.get("group_by") is not None,
+        max_tokens=None if max_tokens is None else int(max_tokens),
+    )
+
+
 def _untangled(arguments: JsonObject) -> JsonObject:
-    """Accept an ``arguments`` that a model wrote as JSON text instead of an object."""
-    inner = arguments.get("arguments")
-    if not isinstance(inner, str):
-        return arguments
+    """Accept an object or a list of steps that a model wrote as JSON text."""
+    mended = dict(arguments)
+    for name, kind in (("arguments", dict), ("query", list)):
+        decoded = _decoded(arguments.get(name))
+        if isinstance(decoded, kind):
+            mended[name] = decoded
+    return mended
+
+
+def _decoded(text: object) -> object:
+    if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
+        return None
     try:
-        decoded = json.loads(inner)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return arguments
-    return {**arguments, "arguments": decoded} if isinstance(decoded, dict) else arguments
+        return None
 
 
 def _wants_progress(ctx: Context) -> bool:

@@ -89,11 +89,28 @@ def _unknown(path: str, error: ValidationError) -> ArgumentProblem:
     return ArgumentProblem(path, _cut(f"has unknown field {extra}"), _cut(expected))
 
 
+def _no_branch(path: str, error: ValidationError) -> ArgumentProblem:
+    context = error.context or ()
+    # Branches of the right type, with something else wrong: what was meant, if there is only one.
+    meant = {
+        inner.relative_schema_path[0]: inner
+        for inner in reversed(context)
+        if inner.validator != "type" or inner.relative_path
+    }
+    if len(meant) == 1:
+        return _problem(next(iter(meant.values())))
+    expected = " or ".join(map(_expectation, cast("Sequence[object]", error.validator_value)))
+    if meant or not expected.strip():
+        return ArgumentProblem(path, _cut(error.message))
+    return ArgumentProblem(path, f"is {_json_type(error.instance)}", expected)
+
+
 _DESCRIBE: Mapping[str, Callable[[str, ValidationError], ArgumentProblem]] = {
     "required": _missing,
     "type": _wrong_type,
     "enum": _not_in_enum,
     "additionalProperties": _unknown,
+    "anyOf": _no_branch,
 }
 
 

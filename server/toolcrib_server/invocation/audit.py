@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 import anyio.to_thread
@@ -18,16 +19,23 @@ _CAPACITY = 10_000
 """Records kept while the database cannot be written; the oldest go first, and the log says so."""
 
 
+def _ignore(_: CallRecord) -> None:
+    """Tell nobody."""
+
+
 class AuditLog:
     """A buffer in front of the store's call records."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, on_call: Callable[[CallRecord], None] = _ignore) -> None:
+        """Tell ``on_call`` of each record as it comes; it must return at once."""
         self._store = store
+        self._on_call = on_call
         self._pending: deque[CallRecord] = deque()
         self._lost = 0
 
     def add(self, record: CallRecord) -> None:
         """Remember one call; returns at once."""
+        self._on_call(record)
         if len(self._pending) == _CAPACITY:
             self._pending.popleft()
             self._lost += 1

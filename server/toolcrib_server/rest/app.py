@@ -12,7 +12,7 @@ from toolcrib_server.guard import BodyGuard, KeyGuard
 
 from .deps import Deps
 from .problems import MEDIA_TYPE, LastResort, add_handlers
-from .routes import entries, health, models, servers, tools, work
+from .routes import entries, feedback, health, models, servers, tools, work
 
 API_PREFIX = "/api/v1"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ def build_api(deps: Deps) -> FastAPI:
     )
     app.state.deps = deps
     api = APIRouter(prefix=API_PREFIX)
-    for room in (servers, tools, entries, models, work):
+    for room in (servers, tools, entries, models, work, feedback):
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(health.router)

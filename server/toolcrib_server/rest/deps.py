@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, ParamSpec, Protocol, TypeVar, cast
@@ -14,10 +14,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from toolcrib_registry.errors import NotPermitted
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import EntryKind, JsonObject, Revision, Server, ServerName
+from toolcrib_registry.types import Entry, EntryId, JsonObject, Revision, Server, ServerName
 from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
+from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.selection.models import ModelSelector
-from toolcrib_server.selection.selector import Answer
+from toolcrib_server.selection.question import EVERY_STAGE, NO_FILTERS, Filters, Stages
+from toolcrib_server.selection.selector import Answer, Found
+from toolcrib_server.selection.tokens import TokenCounter
 from toolcrib_server.sync.indexer import IndexReport
 from toolcrib_server.sync.reconcile import SyncReport
 
@@ -32,13 +35,18 @@ class Searcher(Protocol):
 
     async def search(
         self,
-        query: str,
+        query: str | Sequence[str],
         *,
         k: int = 5,
-        kinds: Collection[EntryKind] | None = None,
-        servers: Collection[ServerName] | None = None,
+        filters: Filters = NO_FILTERS,
+        stages: Stages = EVERY_STAGE,
+        principal: str = "",
     ) -> Answer:
-        """Return the ``k`` entries that fit best, best first."""
+        """Return the ``k`` entries that fit best for who asks, best first."""
+        ...
+
+    async def read(self, found: Sequence[Found]) -> Mapping[EntryId, Entry]:
+        """Read what was found in full."""
         ...
 
 
@@ -116,9 +124,11 @@ class Deps:
     syncer: Syncer
     registrar: Registrar
     indexer: Indexer
+    feedback: FeedbackDesk
     keys: KeyRing
     version: str
     blockers: Callable[[], Sequence[str]] = no_blockers
+    count_tokens: Callable[[str], int] = field(default_factory=TokenCounter)
     allow_stdio: bool = False
     """Whether an administrator may register servers that run a command on this machine."""
     limiter: anyio.CapacityLimiter = field(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, cast
 
@@ -30,13 +29,11 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.selection.constraint import Ability, Constraints, Exclusion
 from toolcrib_server.selection.models import Choice, Selection
-from toolcrib_server.selection.selector import Found
+from toolcrib_server.selection.question import Filters, Rerank, Stages
+from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 from toolcrib_server.sync.reconcile import SyncReport
 
 from .masking import mask_args, mask_url, mask_value, masked, unmasked
-
-_BRIEF_CHARS = 300
-
 
 # --- servers -----------------------------------------------------------------------------------
 
@@ -221,34 +218,88 @@ def _fact_out(known: Known[Any] | None) -> dict[str, Any] | None:
 # --- search and selection ----------------------------------------------------------------------
 
 
-def hit_out(found: Found, *, detail: str) -> wire.SearchHit:
-    """Show a hit with as much detail as was asked for."""
-    entry = found.entry
+def filters_from(given: wire.SearchQuery) -> Filters:
+    """Build filters."""
+    return Filters.of(
+        kinds=given.kinds,
+        servers=given.servers,
+        tags=given.tags,
+        read_only=given.read_only,
+        destructive=given.destructive,
+    )
+
+
+def stages_from(given: wire.SearchQuery) -> Stages:
+    """Build the choice of stages."""
+    return Stages(
+        rerank=Rerank(given.rerank),
+        split=given.split,
+        fold=given.fold,
+        dependencies=given.dependencies,
+    )
+
+
+def results_out(answer: Answer, hits: list[wire.SearchHit], *, grouped: bool) -> wire.SearchResults:
+    """Show the answer with those of its hits that there is room for."""
+    return wire.SearchResults(
+        query=answer.query if isinstance(answer.query, str) else list(answer.query),
+        hits=hits,
+        revision=answer.revision,
+        searched=answer.searched,
+        left_out=len(answer.found) - len(hits),
+        steps=list(answer.steps),
+        likelihood=answer.likelihood,
+        abstained=answer.abstained,
+        reranked=answer.reranked,
+        took_ms=round(answer.took_ms, 3),
+        groups=_groups(hits) if grouped else None,
+    )
+
+
+def _groups(hits: Sequence[wire.SearchHit]) -> list[wire.SearchGroup]:
+    names: dict[str | None, list[str]] = {}
+    for hit in hits:
+        names.setdefault(hit.server, []).append(hit.name)
+    return [wire.SearchGroup(server=server, names=its) for server, its in names.items()]
+
+
+def hit_out(found: Found, *, detail: str, explain: bool, entry: Entry | None) -> wire.SearchHit:
+    """Show a hit with as much detail as was asked for; ``entry`` is it in full."""
+    brief = found.entry
     shown: dict[str, Any] = {}
     if detail != "name":
-        shown = {"title": entry.title, "description": _description(entry, detail)}
-    if detail == "full" and isinstance(entry, OwnedEntry):
+        shown = {"title": brief.title, "description": brief.description}
+    if entry is not None:
+        shown["description"] = entry.description
+    if isinstance(entry, OwnedEntry):
         shown["definition"] = dict(entry.definition)
-    if detail == "full" and isinstance(entry, Model):
+    if isinstance(entry, Model):
         shown["model"] = model_out(entry)
     return wire.SearchHit(
-        id=entry.id,
-        kind=entry.kind,
-        name=entry.name,
+        id=brief.id,
+        kind=brief.kind,
+        name=brief.name,
         score=found.score,
-        signals={
-            name: wire.SignalOut(rank=signal.rank, score=signal.score)
-            for name, signal in found.signals.items()
-        },
-        server=entry.server if isinstance(entry, OwnedEntry) else None,
+        signals=_signals_out(found, explain=explain),
+        server=brief.server,
+        likelihood=found.likelihood,
+        alternatives=list(found.alternatives),
+        required_by=list(found.required_by),
+        steps=list(found.steps),
         **shown,
     )
 
 
-def _description(entry: Entry, detail: str) -> str:
-    if detail == "full":
-        return entry.description
-    return textwrap.shorten(entry.description, _BRIEF_CHARS, placeholder=" …")
+def _signals_out(found: Found, *, explain: bool) -> dict[str, wire.SignalOut]:
+    return {
+        name: wire.SignalOut(
+            rank=signal.rank,
+            score=signal.score,
+            contribution=signal.contribution if explain else None,
+        )
+        for name, signal in found.signals.items()
+        if explain or name in RETRIEVERS
+    }
 
 
 def constraints_from(given: wire.ConstraintsIn) -> Constraints:

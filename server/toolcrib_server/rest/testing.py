@@ -19,6 +19,7 @@ from toolcrib_migrations import open_store
 from toolcrib_registry.errors import NotCallable
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import (
+    EntryId,
     EntryKind,
     JsonObject,
     Server,
@@ -26,6 +27,10 @@ from toolcrib_registry.types import (
     ServerStatus,
 )
 from toolcrib_server.guard import KeyRing
+from toolcrib_server.learning.desk import FeedbackDesk
+from toolcrib_server.learning.learner import Learner
+from toolcrib_server.learning.mode import LearningMode, Sharing
+from toolcrib_server.learning.recorder import OutcomeLog
 from toolcrib_server.selection.models import ModelSelector
 from toolcrib_server.selection.selector import Selector
 from toolcrib_server.sync.indexer import Indexer
@@ -118,6 +123,25 @@ async def _in_thread(work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work)
 
 
+def open_desk(
+    store: Store,
+    indexer: Indexer,
+    searcher: Selector,
+    *,
+    mode: LearningMode,
+    sharing: Sharing,
+) -> FeedbackDesk:
+    """Open what faces ask of learning, as the runtime does."""
+    log = OutcomeLog(store, mode=mode, sharing=sharing, keep=1_000)
+    learner = Learner(store, indexer.index, mode=mode, sharing=sharing)
+
+    async def recall(query: str) -> list[EntryId]:
+        answer = await searcher.search(query, k=100)
+        return [found.entry.id for found in answer.found]
+
+    return FeedbackDesk(store, log, learner, recall)
+
+
 @contextmanager
 def open_deps(
     folder: Path,
@@ -125,19 +149,23 @@ def open_deps(
     keys: KeyRing | None = None,
     allow_stdio: bool = False,
     failures: Mapping[str, Exception] | None = None,
+    learning: LearningMode = LearningMode.FEEDBACK,
+    sharing: Sharing = Sharing.PRINCIPAL,
 ) -> Generator[Deps]:
     """Open what `build_api` needs over a fresh database in ``folder``."""
     store = open_store(f"sqlite:///{folder / 'toolcrib.db'}")
     indexer = Indexer(store, open_encoder=HashEncoder, folder=folder / "index")
+    searcher = Selector(store, indexer.index)
     try:
         yield Deps(
             store=store,
-            searcher=Selector(store, indexer.index),
+            searcher=searcher,
             models=ModelSelector(store, indexer.index),
             invoker=EchoInvoker(store, failures or {}),
             syncer=IdleSyncer(store),
             registrar=StoreRegistrar(store, indexer),
             indexer=indexer,
+            feedback=open_desk(store, indexer, searcher, mode=learning, sharing=sharing),
             keys=keys or KeyRing(),
             version="0.0.0",
             allow_stdio=allow_stdio,

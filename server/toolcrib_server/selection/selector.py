@@ -6,100 +6,122 @@ searched and the found entries read.
 
 from __future__ import annotations
 
+import difflib
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from toolcrib_registry.errors import InvalidInput
+from toolcrib_registry.errors import NotFound
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Entry, EntryId, EntryKind, Revision, ServerName
+from toolcrib_registry.types import Entry, EntryId, Revision, split_id
+
+from .brief import Brief
+from .question import EVERY_STAGE, NO_FILTERS, Filters, Question, Stages, ask
+from .shelf import Shelf
 
 if TYPE_CHECKING:
     # The index is slow to import and opened late; see `sync.indexer`.
-    from toolcrib_embeddings import Hit, SearchIndex, Signal
+    from toolcrib_embeddings import Hit, Ranking, Scope, SearchIndex, SearchOptions, Signal
+    from toolcrib_embeddings.lessons import Lessons
 
-MAX_K = 1_000
-MAX_QUERY_CHARS = 100_000
+RETRIEVERS = ("dense", "lexical")
+"""The signals that find an entry, and are always shown; the others explain its place."""
 _THREADS = 2
 """Encoding uses the cores by itself; more searches at once only fight for them."""
 _CACHED_ANSWERS = 512
-_CACHED_ENTRIES = 4_096
+_NEAR = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One answer: the entry, its fused score, and the rank and score each signal gave it."""
+    """One answer: the entry in brief, its fused score, and the rank and score of each signal."""
 
-    entry: Entry
+    entry: Brief
     score: float
     signals: Mapping[str, Signal]
+    alternatives: tuple[str, ...] = ()
+    """Names of near-duplicates that stand under it, best first."""
+    required_by: tuple[str, ...] = ()
+    """Names of the results that depend on it, when that is why it is here."""
+    steps: tuple[int, ...] = ()
+    """Which steps of the question it answers, as places in ``Answer.steps``."""
+    likelihood: float | None = None
+    """Calibrated probability that it fits; None while nothing is calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A ranked answer, best first, with the registry revision that it is true for."""
 
-    query: str
+    query: str | tuple[str, ...]
     found: tuple[Found, ...]
     revision: Revision
     searched: int
     """How many entries were in the index."""
-
-
-class _Entries:
-    """Entries as read at one revision: what is found often is read once."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._revision = Revision(0)
-        self._known: dict[EntryId, Entry] = {}
-
-    def get(self, ids: Sequence[EntryId], revision: Revision) -> dict[EntryId, Entry]:
-        """Get those that are live, from any thread."""
-        if revision != self._revision or len(self._known) > _CACHED_ENTRIES:
-            self._known, self._revision = {}, revision
-        known = self._known
-        missing = [key for key in ids if key not in known]
-        if missing:
-            known |= self._store.get_entries(missing, live=True)
-        return {key: known[key] for key in ids if key in known}
+    steps: tuple[str, ...] = ()
+    """The steps of the question; empty when it is one."""
+    likelihood: float | None = None
+    """Calibrated probability that anything here fits; None while nothing is calibrated."""
+    abstained: bool = False
+    """Whether nothing seems to fit: what was found is the nearest there is, and unlikely."""
+    reranked: bool = False
+    took_ms: float = field(default=0.0, compare=False)
+    """What finding it took, when it was found; an answer may be given many times."""
+    filters: Filters = NO_FILTERS
 
 
 class Selector:
     """Searches the index and reads what was found."""
 
-    def __init__(self, store: Store, index: Callable[[], Awaitable[SearchIndex]]) -> None:
-        self._entries = _Entries(store)
+    def __init__(
+        self,
+        store: Store,
+        index: Callable[[], Awaitable[SearchIndex]],
+        *,
+        lessons: Callable[[str], Lessons | None] | None = None,
+    ) -> None:
+        """``lessons`` gives what searches of a principal have learned from use."""
+        self._store = store
+        self._lessons = lessons
+        self._shelf = Shelf(store)
         self._index = index
         self._limiter = anyio.CapacityLimiter(_THREADS)
         self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
+        self._is_warm = False
 
     async def search(
         self,
-        query: str,
+        query: str | Sequence[str],
         *,
         k: int = 5,
-        kinds: Collection[EntryKind] | None = None,
-        servers: Collection[ServerName] | None = None,
+        filters: Filters = NO_FILTERS,
+        stages: Stages = EVERY_STAGE,
+        principal: str = "",
     ) -> Answer:
         """Rank the ``k`` entries that fit ``query`` best; fewer when there are fewer.
 
+        Several queries are the steps of one task, and the answer covers each. ``principal`` is
+        who asks: what was learned from their use applies.
+
         Raises:
             InvalidInput: The query is blank or huge, or ``k`` is out of range.
+            NotFound: A filter names a server or a tag that is not there; near names are offered.
         """
-        _check(query, k)
+        question = ask(query, k=k, filters=filters, stages=stages)
         index = await self._index()
+        lessons = self._lessons(principal) if self._lessons else None
         # An answer is true for one revision of the registry, and only for that one.
-        key = (index.revision, query, k, _set(kinds), _set(servers))
+        key = (index.revision, question, lessons and (lessons.tenant, lessons.version))
         if (answer := self._answers.get(key)) is not None:
             self._answers.move_to_end(key)
             return answer
         answer = await anyio.to_thread.run_sync(
-            self._search, index, query, k, kinds, servers, limiter=self._limiter
+            self._search, index, question, lessons, limiter=self._limiter
         )
         if answer.revision == key[0]:
             self._answers[key] = answer
@@ -107,40 +129,114 @@ class Selector:
             self._answers.popitem(last=False)
         return answer
 
-    def _search(
-        self,
-        index: SearchIndex,
-        query: str,
-        k: int,
-        kinds: Collection[EntryKind] | None,
-        servers: Collection[ServerName] | None,
-    ) -> Answer:
+    async def read(self, found: Sequence[Found]) -> dict[EntryId, Entry]:
+        """Read what was found in full; what has gone since is left out."""
+        ids = [one.entry.id for one in found]
+        return await anyio.to_thread.run_sync(lambda: self._store.get_entries(ids, live=True))
+
+    async def warm(self) -> None:
+        """Read every entry into memory, once, and again after a change that emptied it."""
+        self._is_warm = True
+        await self.renew()
+
+    async def renew(self) -> None:
+        """Read again what a change of thousands of entries emptied, where `warm` was asked for."""
+        if self._is_warm and not self._shelf.is_full:
+            await anyio.to_thread.run_sync(self._shelf.fill)
+
+    # --- in a worker thread ----------------------------------------------------------------
+
+    def _search(self, index: SearchIndex, question: Question, lessons: Lessons | None) -> Answer:
+        began = time.perf_counter()
         revision = index.revision
-        from toolcrib_embeddings.roster import Scope  # noqa: PLC0415  # slow
+        ranking = index.search(
+            question.query,
+            k=question.k,
+            scope=_scope(self._resolved(question.filters, revision)),
+            options=_options(question.stages),
+            lessons=lessons,
+        )
+        if not ranking.hits:
+            self._check_tags(question.filters, revision)
+        answer = Answer(
+            question.query,
+            self._read(ranking, revision),
+            revision,
+            index.size,
+            steps=ranking.steps,
+            likelihood=ranking.likelihood,
+            abstained=ranking.abstained,
+            reranked=ranking.reranked,
+            filters=question.filters,
+        )
+        return replace(answer, took_ms=1e3 * (time.perf_counter() - began))
 
-        scope = Scope.of(kinds=kinds, servers=servers)
-        hits = index.search(query, k=k, scope=scope).hits
-        return Answer(query, self._read(hits, revision), revision, index.size)
-
-    def _read(self, hits: Sequence[Hit], revision: Revision) -> tuple[Found, ...]:
-        entries = self._entries.get([hit.id for hit in hits], revision)
+    def _read(self, ranking: Ranking, revision: Revision) -> tuple[Found, ...]:
+        entries = self._shelf.get(ranking.ids, revision)
         # An entry may have gone since the index was last updated: it is left out, not invented.
-        return tuple(
-            Found(entries[hit.id], hit.score, hit.signals) for hit in hits if hit.id in entries
-        )
+        return tuple(_found(entries[hit.id], hit) for hit in ranking.hits if hit.id in entries)
+
+    def _resolved(self, filters: Filters, revision: Revision) -> Filters:
+        """Refuse servers that are not there; a tag of servers stands for those servers."""
+        for name in sorted(filters.servers or ()):
+            # A filter on a server that is not there would silently find nothing.
+            self._store.get_server(name)
+        if not filters.tags:
+            return filters
+        servers, tags = filters.servers, set(filters.tags)
+        tagged = self._shelf.tags_of_servers(revision)
+        for tag in filters.tags:
+            having = frozenset(name for name, its in tagged.items() if tag in its)
+            if having:
+                tags.discard(tag)
+                servers = having if servers is None else servers & having
+        return replace(filters, servers=servers, tags=frozenset(tags) or None)
+
+    def _check_tags(self, filters: Filters, revision: Revision) -> None:
+        """Nothing was found: refuse a tag that nothing has."""
+        if not filters.tags:
+            return
+        known = sorted(self._shelf.known_tags(revision))
+        folded = {tag.casefold(): tag for tag in known}
+        for tag in sorted(filters.tags - set(known)):
+            near = difflib.get_close_matches(tag.casefold(), folded, n=_NEAR)
+            raise NotFound("tag", tag, near=[folded[one] for one in near])
 
 
-def _set(names: Collection[str] | None) -> frozenset[str] | None:
-    return None if names is None else frozenset(names)
+def _scope(filters: Filters) -> Scope:
+    from toolcrib_embeddings import Scope  # noqa: PLC0415  # slow
+
+    return Scope.of(
+        kinds=filters.kinds,
+        servers=filters.servers,
+        tags=filters.tags,
+        read_only=True if filters.read_only else None,
+        destructive=None if filters.destructive else False,
+    )
 
 
-def _check(query: str, k: int) -> None:
-    if not query.strip():
-        raise InvalidInput("The query is empty: say what the task is, as you would to a person.")
-    if len(query) > MAX_QUERY_CHARS:
-        raise InvalidInput(
-            f"The query has {len(query)} characters; the limit is {MAX_QUERY_CHARS}. "
-            "Send the task, not the document."
-        )
-    if not 1 <= k <= MAX_K:
-        raise InvalidInput(f"k is {k}; it must be from 1 to {MAX_K}.")
+def _options(stages: Stages) -> SearchOptions:
+    from toolcrib_embeddings import Rerank, SearchOptions  # noqa: PLC0415  # slow
+
+    return SearchOptions(
+        rerank=Rerank(stages.rerank.value),
+        split=stages.split,
+        fold=stages.fold,
+        dependencies=stages.dependencies,
+    )
+
+
+def _found(entry: Brief, hit: Hit) -> Found:
+    return Found(
+        entry,
+        hit.score,
+        hit.signals,
+        alternatives=_names(hit.alternatives),
+        required_by=_names(hit.required_by),
+        steps=hit.steps,
+        likelihood=hit.likelihood,
+    )
+
+
+def _names(ids: Sequence[EntryId]) -> tuple[str, ...]:
+    return tuple(split_id(id_)[1] for id_ in ids)

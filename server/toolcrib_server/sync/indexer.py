@@ -8,7 +8,7 @@ vector is stored for, and moves the index to that revision.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,11 +71,13 @@ class Indexer:
         *,
         open_encoder: Callable[[], Encoder],
         folder: Path,
+        weights: Mapping[str, float] | None = None,
         on_change: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._open_encoder = open_encoder
         self._folder = folder
+        self._weights = weights
         self._on_change = on_change
         self._lock = anyio.Lock()
         self._index: SearchIndex | None = None
@@ -160,14 +162,16 @@ class Indexer:
 
     def _open(self) -> tuple[SearchIndex, str | None]:
         from toolcrib_embeddings import SearchIndex, SnapshotInvalid  # noqa: PLC0415  # slow
+        from toolcrib_embeddings.representation import choose  # noqa: PLC0415  # slow
 
-        encoder = self._open_encoder()
+        encoder, representation = self._open_encoder(), choose(self._weights)
         try:
-            index = SearchIndex.load(self._folder, encoder)
+            index = SearchIndex.load(self._folder, encoder, representation=representation)
         except SnapshotInvalid as invalid:
-            return SearchIndex(encoder), invalid.reason
+            return SearchIndex(encoder, representation=representation), invalid.reason
         if index.revision > self._store.head():
-            return SearchIndex(encoder), "its revision is ahead of the registry"
+            reason = "its revision is ahead of the registry"
+            return SearchIndex(encoder, representation=representation), reason
         self._saved = index.revision
         return index, None
 
@@ -216,9 +220,14 @@ class Indexer:
         *,
         rebuilt: str | None,
     ) -> IndexReport:
-        vectors, embedded = self._vectors(index.encoder, documents, on_progress)
-        upserts = [(document, vectors[document.text_hash]) for document in documents]
+        combine = index.representation.combine
+        parts = {document.id: index.representation.parts(document) for document in documents}
+        texts = {part.text_hash: part.text for listed in parts.values() for part in listed}
+        vectors, embedded = self._vectors(index.encoder, texts, on_progress)
+        upserts = [(document, combine(parts[document.id], vectors)) for document in documents]
         index.update(upserts, removals, revision=revision)
+        if index.wants_calibration:
+            index.calibrate(self._read_documents)
         return IndexReport(
             revision=revision,
             indexed=len(documents),
@@ -227,13 +236,18 @@ class Indexer:
             rebuilt=rebuilt,
         )
 
+    def _read_documents(self, ids: Sequence[EntryId]) -> Iterator[Document]:
+        return _documents(self._store.get_entries(ids, live=True).values())
+
     def _vectors(
-        self, encoder: Encoder, documents: Sequence[Document], on_progress: Progress | None
+        self, encoder: Encoder, texts: Mapping[str, str], on_progress: Progress | None
     ) -> tuple[dict[str, FloatVector], int]:
-        """Give every text its vector: from the store where it is known, else encoded and stored."""
+        """Give every text its vector: from the store where it is known, else encoded and stored.
+
+        Texts are given by their hashes.
+        """
         import numpy as np  # noqa: PLC0415  # slow
 
-        texts = {document.text_hash: document.text for document in documents}
         stored = self._store.get_embeddings(encoder.id, tuple(texts))
         vectors = {
             key: np.frombuffer(raw, dtype="<f4")

@@ -62,7 +62,7 @@ def test_an_update_notes_what_differs_and_keeps_what_people_set(filled: Store) -
     filled.set_entry_enabled(EntryKind.TOOL, "alpha__a", enabled=False, actor="cli")
     before = filled.get_entry(EntryKind.TOOL, "alpha__a")
 
-    changed = replace(tool("a", "second"), title="A", tags=("ignored",))
+    changed = replace(tool("a", "second"), title="A")
     (change,) = filled.apply(EntryChanges(server=A, upserts=(changed,)), actor="sync")
 
     assert (change.action, change.fields) == (ChangeAction.UPDATED, ("description",))
@@ -72,6 +72,19 @@ def test_an_update_notes_what_differs_and_keeps_what_people_set(filled: Store) -
     assert (after.title, after.description) == ("A", "second")
     assert (after.enabled, after.tags, after.added_at) == (False, (), before.added_at)
     assert (after.revision, after.updated_at) == (change.revision, change.at)
+
+
+def test_an_update_that_brings_tags_replaces_them_and_one_without_keeps_them(
+    filled: Store,
+) -> None:
+    for description, given, kept in (
+        ("second", ("time",), ("time",)),
+        ("third", (), ("time",)),
+        ("fourth", ("zones",), ("zones",)),
+    ):
+        changed = replace(tool("a", description), tags=given)
+        filled.apply(EntryChanges(server=A, upserts=(changed,)), actor="sync")
+        assert filled.get_entry(EntryKind.TOOL, "alpha__a").tags == kept
 
 
 def test_a_field_that_turns_from_true_to_1_is_a_difference(filled: Store) -> None:

@@ -5,7 +5,13 @@ import time
 
 import pytest
 
-from toolcrib_registry.types import MAX_NAME_LENGTH, hash_content
+from toolcrib_registry.types import (
+    DEPENDS_ON_KEY,
+    MAX_NAME_LENGTH,
+    QUESTIONS_KEY,
+    TAGS_KEY,
+    hash_content,
+)
 from toolcrib_server.catalog.problem import Problem
 from toolcrib_server.catalog.tools import ImportedTool, read_tools_jsonl
 
@@ -22,7 +28,7 @@ def read(*lines, **options):
 
 def test_a_row_becomes_a_tool_in_the_shape_of_mcp():
     schema = {"type": "object", "properties": {"zone": {"type": "string"}}}
-    line = row(id="t1", description="Converts.", input_schema=schema, category="extra")
+    line = row(id="t1", description="Converts.", input_schema=schema, homepage="extra")
     ((tool,), problems) = read(line)
     assert problems == []
     assert tool.name == "time__convert"
@@ -33,6 +39,73 @@ def test_a_row_becomes_a_tool_in_the_shape_of_mcp():
         "inputSchema": schema,
     }
     assert tool.content_hash == hash_content(tool.definition)
+
+
+def test_what_a_row_declares_beside_is_kept_where_mcp_has_a_place_for_it():
+    line = row(
+        title=" Convert ",
+        annotations={"readOnlyHint": True},
+        output_schema={"type": "object"},
+        tags=["time", "zones", "time"],
+        category="Date  & Time",
+        domain=["Travel"],
+        functionality=None,
+        depends_on=["parse", {"name": "zone", "reason": "a zone is needed"}],
+        synthetic_questions=["When is noon in Tokyo?", " "],
+        examples=["What time is it?", {"input": 1}],
+    )
+    ((tool,), problems) = read(line)
+    assert problems == []
+    assert tool.title == tool.definition["title"] == "Convert"
+    assert tool.descriptor.read_only is not None
+    assert tool.output_schema == {"type": "object"}
+    assert tool.tags == ("time", "zones", "Date & Time", "Travel")
+    assert tool.definition["_meta"] == {
+        TAGS_KEY: list(tool.tags),
+        DEPENDS_ON_KEY: ["parse", "zone"],
+        QUESTIONS_KEY: ["When is noon in Tokyo?", "What time is it?"],
+    }
+    assert tool.content_hash == hash_content(tool.definition)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "T"},
+        {"annotations": {"readOnlyHint": False}},
+        {"outputSchema": {"type": "string"}},
+        {"tags": ["other"]},
+        {"category": "other"},
+        {"depends_on": ["other"]},
+        {"questions": ["other?"]},
+    ],
+)
+def test_the_content_hash_covers_each_declared_field(change):
+    ((plain,), _), ((changed,), _) = read(row()), read(row(**change))
+    assert plain.content_hash != changed.content_hash
+    assert read(row(**change))[0][0].content_hash == changed.content_hash
+
+
+def test_what_a_row_declares_is_bounded():
+    many = [f"{i} " + "x" * 1_000 for i in range(500)]
+    ((tool,), problems) = read(row(tags=many, depends_on=many, questions=many))
+    assert problems == []
+    meta = tool.definition["_meta"]
+    assert {key: len(words) for key, words in meta.items()} == {
+        TAGS_KEY: 16,
+        DEPENDS_ON_KEY: 64,
+        QUESTIONS_KEY: 16,
+    }
+    assert {key: max(map(len, words)) for key, words in meta.items()} == {
+        TAGS_KEY: 80,
+        DEPENDS_ON_KEY: 256,
+        QUESTIONS_KEY: 300,
+    }
+
+
+def test_a_malformed_row_claims_no_name():
+    tools, problems = read(row(id="a", tags=5), row(id="a"))
+    assert (len(tools), len(problems)) == (1, 1)
 
 
 def test_other_spellings_of_a_row_are_read():
@@ -64,6 +137,17 @@ def test_other_spellings_of_a_row_are_read():
         (row(server={}), "'server' must be text"),
         (row(input_schema="{}"), "'input_schema' must be an object"),
         (row(id=[1]), "'id' must be text"),
+        (row(title=["x"]), "'title' must be text, not list"),
+        (row(annotations=[1]), "'annotations' must be an object, not list"),
+        (row(output_schema="x"), "'output_schema' must be an object, not str"),
+        (row(outputSchema=[]), "'outputSchema' must be an object, not list"),
+        (row(tags="a, b"), "'tags' must be a list, not str"),
+        (row(tags=["a", 1]), "'tags[1]' must be text, not int"),
+        (row(category=4), "'category' must be a list, not int"),
+        (row(depends_on="parse"), "'depends_on' must be a list, not str"),
+        (row(depends_on=[{"id": 1}]), "'depends_on[0]' must be a name, or an object with one"),
+        (row(questions={"a": 1}), "'questions' must be a list, not dict"),
+        (row(synthetic_questions=[None]), "'synthetic_questions[0]' must be text"),
         ('{"name": "\\ud800"}', "cannot be stored"),
         ('{"name": "a\\u0000b"}', "NUL"),
         (b'{"name": "\xff"}', "not JSON"),

@@ -3,18 +3,9 @@
 import json
 from typing import Any
 
-from toolcrib_embeddings.search import Signal
 from toolcrib_registry.types import Counts, EntryKind, Model, Offer, Revision, ServerName, Tool
 from toolcrib_server.gateway.definitions import instructions, meta_tools
-from toolcrib_server.gateway.views import (
-    Detail,
-    render_answer,
-    render_entry,
-    render_offer,
-    render_text,
-    signature_of,
-)
-from toolcrib_server.selection.selector import Answer, Found
+from toolcrib_server.gateway.views import render_entry, render_offer
 
 
 def tool(name: str = "now", **definition: Any) -> Tool:
@@ -26,51 +17,6 @@ def tool(name: str = "now", **definition: Any) -> Tool:
         local_name=name,
         definition=definition,
     )
-
-
-def answer(*tools: Tool) -> Answer:
-    found = tuple(Found(t, 1.0 - i, {"dense": Signal(i + 1, 0.5)}) for i, t in enumerate(tools))
-    return Answer("what time is it", found, Revision(7), searched=12)
-
-
-def words(text: str) -> int:
-    return len(text.split())
-
-
-def test_each_level_of_detail_says_more_than_the_one_before() -> None:
-    one = tool(description="Tell the time.", outputSchema={"type": "object"})
-    sizes = [
-        len(json.dumps(render_answer(answer(one), detail, count_tokens=words)))
-        for detail in (Detail.NAME, Detail.BRIEF, Detail.FULL)
-    ]
-    assert sizes == sorted(set(sizes))
-
-
-def test_a_name_alone_is_name_kind_and_server() -> None:
-    view = render_answer(answer(tool()), Detail.NAME, count_tokens=words)
-    assert view["results"] == [{"name": "clock__now", "kind": "tool", "server": "clock"}]
-    assert view["revision"] == 7
-    assert view["searched"] == 12
-
-
-def test_results_beyond_the_budget_are_left_out_and_counted() -> None:
-    tools = [tool(f"t{i}", description="word " * 20) for i in range(5)]
-    whole = render_answer(answer(*tools), Detail.BRIEF, count_tokens=words)
-    assert "omitted" not in whole
-    cut = render_answer(answer(*tools), Detail.BRIEF, max_tokens=120, count_tokens=words)
-    assert 0 < len(cut["results"]) < 5
-    assert cut["omitted"] == 5 - len(cut["results"])
-    assert cut["results"] == whole["results"][: len(cut["results"])]
-    assert f"({cut['omitted']} more left out" in render_text(cut)
-
-
-def test_a_long_description_is_cut_only_in_the_brief_view() -> None:
-    long = tool(description="word " * 500)
-    brief = render_answer(answer(long), Detail.BRIEF, count_tokens=words)["results"][0]
-    assert len(brief["description"]) <= 300
-    assert brief["description"].endswith("…")
-    full = render_answer(answer(long), Detail.FULL, count_tokens=words)["results"][0]
-    assert full["description"] == "word " * 500
 
 
 def test_the_full_view_is_what_the_server_listed() -> None:
@@ -87,25 +33,10 @@ def test_the_full_view_is_what_the_server_listed() -> None:
     assert view["localName"] == "now"
 
 
-def test_optional_arguments_are_marked_and_odd_schemas_survive() -> None:
-    schema = {
-        "properties": {
-            "a": {"type": "string"},
-            "b": {"type": ["integer", "null"]},
-            "c": {"enum": ["x", 2]},
-            "d": True,
-            "e": {},
-        },
-        "required": ["a"],
-    }
-    assert signature_of(schema) == {
-        "a": "string",
-        "b": "integer|null?",
-        "c": '"x"|2?',
-        "d": "any?",
-        "e": "any?",
-    }
-    assert signature_of({"properties": ["not", "an", "object"], "required": 3}) == {}
+def test_a_server_cannot_say_what_names_its_entry() -> None:
+    view = render_entry(tool(kind="model", server="bank", localName="other", description="x"))
+    assert (view["kind"], view["server"], view["localName"]) == ("tool", "clock", "now")
+    assert view["description"] == "x"
 
 
 def test_an_offer_never_shows_its_credentials() -> None:
@@ -113,6 +44,14 @@ def test_an_offer_never_shows_its_credentials() -> None:
     assert "ACME_KEY" not in json.dumps(render_offer(offer))
     model = Model(name="m", offers=(offer,))
     assert "ACME_KEY" not in json.dumps(render_entry(model))
+
+
+def test_the_list_of_tools_stays_small() -> None:
+    shown = [
+        {key: tool[key] for key in ("name", "description", "inputSchema")}
+        for tool in meta_tools(["time", "git", "fetch"])
+    ]
+    assert len(json.dumps(shown, separators=(",", ":"))) < 5_000
 
 
 def test_the_list_of_tools_is_the_same_each_time() -> None:

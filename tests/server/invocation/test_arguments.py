@@ -49,6 +49,21 @@ def test_a_wrong_type_is_named_with_the_type_found_and_the_type_expected() -> No
     ]
 
 
+def test_a_value_that_fits_no_branch_is_told_what_was_meant() -> None:
+    branches: list[dict[str, Any]] = [
+        {"type": "string", "minLength": 5},
+        {"type": "array", "items": {"type": "integer"}},
+        {"const": 7},
+    ]
+    schema = {"properties": {"x": {"anyOf": branches[:2]}, "y": {"anyOf": branches}}}
+    wrong_type = ArgumentProblem("x", "is object", "string or array")
+    assert problems({"x": {}}, schema) == [wrong_type]
+    assert problems({"x": ["a"]}, schema) == [ArgumentProblem("x.0", "is string", "integer")]
+    assert problems({"x": "abc"}, schema) == [ArgumentProblem("x", "'abc' is too short")]
+    neither = ArgumentProblem("y", "'abc' is not valid under any of the given schemas")
+    assert problems({"y": "abc"}, schema) == [neither]
+
+
 def test_a_value_outside_an_enum_is_shown_with_what_is_allowed() -> None:
     assert problems({"time": "12", "zone": "mars"}) == [
         ArgumentProblem("zone", "is 'mars'", "one of 'utc', 'local'")

@@ -47,6 +47,9 @@ MATRIX = {
     ("POST", "/api/v1/sync"): WRITE,
     ("GET", "/api/v1/sync"): READ,
     ("GET", "/api/v1/changes"): READ,
+    ("POST", "/api/v1/feedback"): READ,
+    ("DELETE", "/api/v1/feedback"): READ,
+    ("GET", "/api/v1/learning"): WRITE,
 }
 
 

@@ -25,7 +25,23 @@ anything = st.recursive(
     scalars, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=5), part)
 )
 FIELDS = {
-    "/api/v1/search": ["query", "k", "kinds", "servers", "detail", "maxTokens"],
+    "/api/v1/search": [
+        "query",
+        "k",
+        "kinds",
+        "servers",
+        "tags",
+        "readOnly",
+        "destructive",
+        "detail",
+        "maxTokens",
+        "rerank",
+        "split",
+        "fold",
+        "dependencies",
+        "explain",
+        "groupBy",
+    ],
     "/api/v1/select": ["task", "constraints", "objective", "k", "maxExclusions"],
     "/api/v1/call": ["name", "arguments", "timeoutS"],
     "/api/v1/models": ["name", "title", "description", "tags", "descriptor", "offers", "enabled"],
@@ -60,7 +76,8 @@ shaped = {
     ),
     "arguments": st.dictionaries(st.text(max_size=5), anything, max_size=3),
     "name": nasty | st.text(max_size=12) | st.just("desk"),
-    "query": nasty | st.text(max_size=20),
+    "query": nasty | st.text(max_size=20) | st.lists(nasty | st.text(max_size=5), max_size=20),
+    "tags": st.lists(nasty | st.text(max_size=5), max_size=3),
     "task": nasty | st.text(max_size=20),
     "description": nasty | st.text(max_size=20),
 }

@@ -3,54 +3,88 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from toolcrib_registry import wire
-from toolcrib_registry.types import EntryKind, Revision, ServerName
+from toolcrib_registry.types import Entry, EntryId, EntryKind, Revision, ServerName
+from toolcrib_server.guard import Principal
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
 from toolcrib_server.rest.mapping import (
     call_out,
     change_out,
     constraints_from,
+    filters_from,
     hit_out,
     report_out,
+    results_out,
     selection_out,
+    stages_from,
 )
 from toolcrib_server.selection.models import Objective
-from toolcrib_server.selection.selector import Answer
 
 router = APIRouter(tags=["work"])
 
-_CHARS_PER_TOKEN = 4
 _MAX_REVISION = 2**63 - 1
+
+UrlQuery = Annotated[wire.Text, Field(min_length=1, max_length=10_000)]
 
 
 @router.get("/search", summary="Find tools, prompts, resources and models for a task")
 async def search_by_url(
     parts: Parts,
-    _: User,
-    query: Annotated[wire.Text, Query(min_length=1, max_length=10_000)],
+    user: User,
+    *,
+    query: Annotated[list[UrlQuery], Query(min_length=1, max_length=16)],
     k: Annotated[int, Query(ge=1, le=1000)] = 5,
     kind: Annotated[list[EntryKind] | None, Query()] = None,
     server: Annotated[list[wire.Name] | None, Query()] = None,
+    tag: Annotated[list[wire.Name] | None, Query(max_length=64)] = None,
+    read_only: Annotated[bool, Query(alias="readOnly")] = False,
+    destructive: bool = True,
     detail: Literal["name", "brief", "full"] = "brief",
     max_tokens: Annotated[int | None, Query(alias="maxTokens", ge=1, le=2**53)] = None,
+    rerank: Literal["auto", "on", "off"] = "auto",
+    split: bool = True,
+    fold: bool = True,
+    dependencies: bool = True,
+    explain: bool = False,
+    group_by: Annotated[Literal["server"] | None, Query(alias="groupBy")] = None,
 ) -> wire.SearchResults:
-    """As ``POST /search``, for a browser or a shell; ``kind`` and ``server`` may be repeated."""
+    """As ``POST /search``; ``query`` (a step each), ``kind``, ``server``, ``tag`` may be repeated.
+
+    A browser or a shell can ask it.
+    """
     return await _search(
         parts,
+        user,
         wire.SearchQuery(
-            query=query, k=k, kinds=kind, servers=server, detail=detail, max_tokens=max_tokens
+            query=query[0] if len(query) == 1 else query,
+            k=k,
+            kinds=kind,
+            servers=server,
+            tags=tag,
+            read_only=read_only,
+            destructive=destructive,
+            detail=detail,
+            max_tokens=max_tokens,
+            rerank=rerank,
+            split=split,
+            fold=fold,
+            dependencies=dependencies,
+            explain=explain,
+            group_by=group_by,
         ),
     )
 
 
 @router.post("/search", summary="Find tools, prompts, resources and models for a task")
-async def search(parts: Parts, _: User, query: wire.SearchQuery) -> wire.SearchResults:
+async def search(parts: Parts, user: User, query: wire.SearchQuery) -> wire.SearchResults:
     """Best first; each hit says which signals found it. Disabled entries are never found."""
-    return await _search(parts, query)
+    return await _search(parts, user, query)
 
 
 @router.post("/select", summary="Choose a model for a task, under hard limits")
@@ -120,31 +154,38 @@ async def list_changes(
     return wire.ChangesOut(items=items, next=items[-1].revision if items else since)
 
 
-async def _search(parts: Deps, query: wire.SearchQuery) -> wire.SearchResults:
+async def _search(parts: Deps, user: Principal, query: wire.SearchQuery) -> wire.SearchResults:
     answer = await parts.searcher.search(
         query.query,
         k=query.k,
-        kinds=query.kinds,
-        servers=None if query.servers is None else [ServerName(name) for name in query.servers],
+        filters=filters_from(query),
+        stages=stages_from(query),
+        principal=user.name,
     )
-    return _within(answer, query)
+    parts.feedback.note_search(user.name, query.query, [one.entry.id for one in answer.found])
+    entries: Mapping[EntryId, Entry] = {}
+    if query.detail == "full":
+        entries = await parts.searcher.read(answer.found)
+    hits = [
+        hit_out(
+            found,
+            detail=query.detail,
+            explain=query.explain,
+            entry=entries.get(found.entry.id),
+        )
+        for found in answer.found
+    ]
+    if query.max_tokens is not None:
+        hits = await parts.in_thread(_within, hits, query.max_tokens, parts.count_tokens)
+    return results_out(answer, hits, grouped=query.group_by is not None)
 
 
-def _within(answer: Answer, query: wire.SearchQuery) -> wire.SearchResults:
-    """Show hits from the best on, as many as the caller has room for."""
-    hits: list[wire.SearchHit] = []
-    room = (query.max_tokens or 0) * _CHARS_PER_TOKEN
-    for found in answer.found:
-        hit = hit_out(found, detail=query.detail)
-        if query.max_tokens is not None:
-            room -= len(hit.model_dump_json(exclude_none=True))
-            if room < 0:
-                break
-        hits.append(hit)
-    return wire.SearchResults(
-        query=answer.query,
-        hits=hits,
-        revision=answer.revision,
-        searched=answer.searched,
-        left_out=len(answer.found) - len(hits),
-    )
+def _within(
+    hits: list[wire.SearchHit], max_tokens: int, count_tokens: Callable[[str], int]
+) -> list[wire.SearchHit]:
+    """Keep hits from the best on, as many as the caller has room for."""
+    for kept, hit in enumerate(hits):
+        max_tokens -= count_tokens(hit.model_dump_json(exclude_none=True)) + 1
+        if max_tokens < 0:
+            return hits[:kept]
+    return hits

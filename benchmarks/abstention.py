@@ -1,0 +1,357 @@
+"""Knowing when nothing fits: how well it is told, and whether stated error rates hold.
+
+    python benchmarks/abstention.py --data FOLDER [--json FILE] [--fit]
+
+``FOLDER`` holds ``retrieval`` and ``routing/guard_dev``. All figures of a set come from constants
+that were learned without it, and without any set that shares its tools. ``--fit`` learns them
+from all sets and prints the ``SHIPPED_CONSTANTS`` of ``toolcrib_embeddings.calibration``.
+
+A question has no answer when its tools are taken away: "tools" takes the relevant ones and leaves
+their near-duplicates, "alike 0.7" takes every document of cosine 0.7 and more with one of them,
+too. "other sets" asks the questions of another set, "foreign" everyday and exam questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _calibrating import Examples, as_matrix, auroc, fit_constants, fit_one
+from _sets import CACHE, SEED, RetrievalSet, VectorCache, read_queries, read_sets
+from numpy.typing import NDArray
+
+from toolcrib_embeddings import Document, FloatMatrix, FloatVector, SentenceTransformerEncoder
+from toolcrib_embeddings.calibration import Calibration, Constants
+from toolcrib_embeddings.lexical import Bm25Index, Stemmer
+from toolcrib_embeddings.probes import choose, make_probes, measure_probes
+from toolcrib_embeddings.search_signals import Background, Rarity, SearchSignals, joint_evidence
+
+RADII = {"tools": 1.01, "alike 0.8": 0.8, "alike 0.7": 0.7, "alike 0.6": 0.6, "alike 0.5": 0.5}
+KINDS = (*RADII, "other sets", "foreign")
+RATES = (0.05, 0.1, 0.2)
+FEWEST_LEFT = 20
+HANDFUL = 5
+RECALLED = 100
+ASKED_ELSEWHERE = 400
+CONFIRMED = 100
+DRAWS = 50
+
+
+class Registry:
+    """Some documents, asked without an index: every score of every row."""
+
+    def __init__(self, documents: Sequence[Document], vectors: FloatMatrix) -> None:
+        self.lexical = Bm25Index.empty().updated(documents)
+        self.ids = self.lexical.roster.ids
+        rows = {document.id: row for row, document in enumerate(documents)}
+        order = [rows[id_] for id_ in self.ids]
+        self.documents = [documents[row] for row in order]
+        self.vectors = vectors[order]
+        self.background = Background.of(self.vectors)
+        words = self.lexical.postings.words
+        size = len(self.lexical.vocabulary)
+        self.rarity = Rarity.of(words, rows=len(self.ids), vocabulary_size=size)
+        self.stemmer = Stemmer()
+
+    def keep(self, rows: Sequence[int]) -> Registry:
+        """Make a registry of some of the rows alone."""
+        return Registry([self.documents[row] for row in rows], self.vectors[list(rows)])
+
+    def word_scores(self, text: str) -> tuple[FloatVector, float]:
+        codes = [self.lexical.vocabulary.get(word) for word in self.stemmer.words(text)]
+        scores = np.zeros(len(self.ids), dtype=np.float32)
+        for id_, score in self.lexical.search(text, k=len(self.ids)):
+            scores[self.lexical.roster.rows[id_]] = score
+        return scores, self.rarity.possible(codes)
+
+
+class Question:
+    """One question to one registry: what every row scores."""
+
+    def __init__(self, registry: Registry, text: str, vector: FloatVector) -> None:
+        self.dense = registry.vectors @ vector
+        self.lexical, self.possible = registry.word_scores(text)
+        self.background = registry.background.describe(vector)
+
+    def measure(self, rows: NDArray[np.bool_] | None = None) -> SearchSignals:
+        """Measure it as a search over ``rows`` would: by what each retriever recalls."""
+        dense = self.dense if rows is None else self.dense[rows]
+        lexical = self.lexical if rows is None else self.lexical[rows]
+        found = self.recall(dense, lexical)
+        return SearchSignals.measure(
+            dense[found], lexical[found], possible=self.possible, background=self.background
+        )
+
+    def recall(self, dense: FloatVector, lexical: FloatVector) -> NDArray[np.intp]:
+        depth = min(RECALLED, len(dense)) - 1
+        meant = np.argpartition(-dense, depth)[: depth + 1]
+        worded = np.argpartition(-lexical, depth)[: depth + 1]
+        return np.union1d(meant, worded[lexical[worded] > 0])
+
+    def evidence(self) -> FloatVector:
+        return joint_evidence(self.dense, self.lexical, possible=self.possible)
+
+
+def gather(
+    each: RetrievalSet,
+    elsewhere: Sequence[tuple[str, str]],
+    foreign: Sequence[str],
+    vectors: VectorCache,
+    encoder: SentenceTransformerEncoder,
+) -> Examples:
+    documents = list(each.documents.values())
+    registry = Registry(documents, vectors.encode([document.text for document in documents]))
+    rows = {document.id: row for row, document in enumerate(registry.documents)}
+    present: list[SearchSignals] = []
+    absent: dict[str, list[SearchSignals]] = {kind: [] for kind in KINDS}
+    hits: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+    handful: tuple[list[SearchSignals], list[SearchSignals]] = ([], [])
+    random = np.random.default_rng(SEED)
+    asked = vectors.encode(list(each.queries.values()))
+    for (query, text), vector in zip(each.queries.items(), asked, strict=True):
+        question = Question(registry, text, vector)
+        relevant = [rows[each.documents[tool].id] for tool in sorted(each.relevant[query])]
+        present.append(question.measure())
+        for kind, left in _rest(registry.vectors, relevant):
+            absent[kind].append(question.measure(left))
+        others = np.setdiff1d(random.permutation(len(rows))[: HANDFUL + len(relevant)], relevant)
+        meant = max(relevant, key=question.dense.__getitem__)  # the others it may just depend on
+        few: list[int] = others[: HANDFUL - 1].tolist()
+        for kept, into in zip(([meant, *few], few), handful, strict=True):
+            into.append(Question(registry.keep(kept), text, vector).measure())
+        evidence = question.evidence()
+        best = np.argsort(-evidence, kind="stable")[:10]
+        hits.append((evidence[best], np.isin(best, relevant)))
+    strange = [text for name, text in elsewhere if name.split("_")[0] != each.name.split("_")[0]]
+    for kind, texts in (("other sets", strange[:ASKED_ELSEWHERE]), ("foreign", foreign)):
+        for text, vector in zip(texts, vectors.encode(texts), strict=True):
+            absent[kind].append(Question(registry, text, vector).measure())
+    probes = make_probes((row, registry.documents[row]) for row in choose(len(registry.ids)))
+    probed = measure_probes(probes, registry.vectors, encoder, registry.word_scores)
+    return Examples(each.name, present, absent, probed, handful, hits)
+
+
+def _rest(vectors: FloatMatrix, relevant: Sequence[int]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    nearest = (vectors @ vectors[relevant].T).max(axis=1)
+    nearest[list(relevant)] = 2
+    for kind, radius in RADII.items():
+        left = nearest < radius
+        if np.count_nonzero(left) >= FEWEST_LEFT:
+            yield kind, left
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def measure_set(each: Examples, constants: Constants) -> dict[str, Any]:
+    """Measure with constants that do not know the set."""
+    registry = Calibration.fit(*each.probed, constants=constants)
+    shipped = Calibration.shipped(constants)
+    right = [bool(relevant[0]) for _, relevant in each.best_hits]
+    return {
+        "top hit right": float(np.mean(right)),
+        "a perfect judge of the top hit": 0.5 + 0.5 * float(np.mean(right)),
+        "auroc": {kind: _auroc_of_halves(each, registry, kind) for kind in KINDS},
+        "oracle": {kind: _oracle(each, kind) for kind in KINDS},
+        "false abstentions": {
+            "shipped": {rate: _abstained(each.handful[0], shipped, rate) for rate in RATES},
+            "registry": {rate: _abstained(each.present, registry, rate) for rate in RATES},
+            "confirmed": {rate: _after_confirmation(each, registry, rate) for rate in RATES},
+        },
+        "auroc of a handful": auroc(*(_likelihoods(side, shipped) for side in each.handful)),
+        "abstained rightly at 0.1": {
+            kind: _abstained(each.absent[kind], registry, 0.1) for kind in KINDS
+        },
+        "calibration error": {
+            "registry": _calibration_error(each, registry),
+            "hits": _hit_error(each, registry),
+        },
+    }
+
+
+def _auroc_of_halves(each: Examples, calibration: Calibration, kind: str) -> float:
+    """Half of the questions keep their tools, the other half lose them."""
+    order: list[int] = np.random.default_rng(SEED).permutation(len(each.present)).tolist()
+    kept = [each.present[place] for place in order[: len(order) // 2]]
+    lost = each.absent[kind]
+    if kind in RADII and len(lost) == len(order):
+        lost = [lost[place] for place in order[len(order) // 2 :]]
+    return auroc(_likelihoods(kept, calibration), _likelihoods(lost, calibration))
+
+
+def _oracle(each: Examples, kind: str) -> float:
+    """Weights learned on the set itself, by 4-fold cross-validation: what the signals can give."""
+    present, absent = as_matrix(each.present), as_matrix(each.absent[kind])
+    found: list[float] = []
+    for fold in range(4):
+        inside, out = np.arange(len(present)) % 4 != fold, np.arange(len(absent)) % 4 != fold
+        weights = fit_one(present[inside], absent[out])
+        found.append(auroc(present[~inside] @ weights, absent[~out] @ weights))
+    return float(np.mean(found))
+
+
+def _abstained(signals: Sequence[SearchSignals], calibration: Calibration, rate: float) -> float:
+    return float((_likelihoods(signals, calibration) < calibration.threshold(rate)).mean())
+
+
+def _after_confirmation(each: Examples, calibration: Calibration, rate: float) -> float:
+    """Confirm 100 questions, try the others; the mean of 50 draws."""
+    random = np.random.default_rng(SEED)
+    found: list[float] = []
+    for _ in range(DRAWS):
+        order: list[int] = random.permutation(len(each.present)).tolist()
+        known = [each.present[place] for place in order[:CONFIRMED]]
+        unseen = [each.present[place] for place in order[CONFIRMED:]]
+        found.append(_abstained(unseen, calibration.confirmed_by(known), rate))
+    return float(np.mean(found))
+
+
+def _calibration_error(each: Examples, calibration: Calibration) -> float:
+    """Mean distance of likelihood from frequency over ten bins; the kinds of absence mixed."""
+    present = _likelihoods(each.present, calibration)
+    absent = np.concatenate([_likelihoods(each.absent[kind], calibration) for kind in KINDS])
+    said = np.r_[present, absent]
+    truth = np.r_[np.ones(len(present)), np.zeros(len(absent))]
+    heavy = np.r_[np.full(len(present), 1 / len(present)), np.full(len(absent), 1 / len(absent))]
+    return _distance(said, truth, heavy / 2)
+
+
+def _hit_error(each: Examples, calibration: Calibration) -> float:
+    """Take the same over the ten best hits of each question with an answer among them."""
+    constant, for_evidence, for_lead = calibration.constants.hit
+    said: list[FloatVector] = []
+    for evidence, relevant in each.best_hits:
+        if relevant.any():
+            odds = constant + for_evidence * evidence + for_lead * (evidence - evidence.max())
+            said.append(1 / (1 + np.exp(-odds)))
+    truth = np.concatenate([r for _, r in each.best_hits if r.any()]).astype(np.float64)
+    return _distance(np.concatenate(said), truth, np.full(len(truth), 1 / len(truth)))
+
+
+def _distance(said: NDArray[Any], truth: NDArray[np.float64], heavy: NDArray[np.float64]) -> float:
+    bins = np.minimum((said * 10).astype(int), 9)
+    gaps = np.bincount(bins, weights=heavy * (said - truth), minlength=10)
+    return float(np.abs(gaps).sum())
+
+
+def _likelihoods(signals: Sequence[SearchSignals], calibration: Calibration) -> NDArray[np.float64]:
+    return np.array([calibration.likelihood(each) for each in signals])
+
+
+def measure_cost() -> dict[str, float]:
+    """Microseconds that one search of 200 candidates spends on its likelihoods."""
+    random = np.random.default_rng(SEED)
+    rows = (random.normal(size=(20_000, 384)) / 20).astype(np.float32)
+    background, vector = Background.of(rows), rows[3]
+    dense = np.sort(random.random(200).astype(np.float32))[::-1].copy()
+    lexical = random.random(200).astype(np.float32)
+    calibration = Calibration.shipped()
+    laps: list[float] = []
+    for _ in range(2_000):
+        start = time.perf_counter()
+        place = background.describe(vector)
+        signals = SearchSignals.measure(dense, lexical, possible=5.0, background=place)
+        calibration.likelihood(signals)
+        calibration.threshold(0.1)
+        calibration.hit_likelihoods(signals, dense[:10], lexical[:10], possible=5.0)
+        laps.append(1e6 * (time.perf_counter() - start))
+    return {"p50 µs": float(np.median(laps)), "p99 µs": float(np.quantile(laps, 0.99))}
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def print_tables(table: Mapping[str, Mapping[str, Any]]) -> None:
+    print("\nAUROC; in brackets what weights learned on the set itself would reach")
+    _print_row("set", ["perfect judge of the top hit", *KINDS])
+    _print_row("---", ["---"] * (len(KINDS) + 1))
+    for name, row in table.items():
+        cells = [f"{row['auroc'][kind]:.3f} ({row['oracle'][kind]:.3f})" for kind in KINDS]
+        _print_row(name, [f"{row['a perfect judge of the top hit']:.3f}", *cells])
+    print("\nFalse abstentions in percent, stated " + " / ".join(f"{100 * r:g}" for r in RATES))
+    kinds = ("registry", "confirmed", "shipped")
+    heads = ("registry's scale", "100 confirmed", f"shipped, {HANDFUL} tools", "its AUROC")
+    _print_row("set", [*heads, "error of likelihoods: search / hits"])
+    _print_row("---", ["---"] * (len(heads) + 1))
+    for name, row in table.items():
+        cells = [_percent(row["false abstentions"][kind].values()) for kind in kinds]
+        alone = f"{row['auroc of a handful']:.3f}"
+        _print_row(name, [*cells, alone, _percent(row["calibration error"].values())])
+    print("\nRightly abstained in percent, threshold for 10 % false abstentions, registry's scale")
+    _print_row("set", KINDS)
+    _print_row("---", ["---"] * len(KINDS))
+    for name, row in table.items():
+        _print_row(name, [f"{100 * v:.0f}" for v in row["abstained rightly at 0.1"].values()])
+
+
+def _print_row(name: str, cells: Sequence[str]) -> None:
+    print("| " + " | ".join([name, *cells]) + " |")
+
+
+def _percent(values: Any) -> str:
+    return " / ".join(f"{100 * value:.1f}" for value in values)
+
+
+def average(rows: Sequence[Any]) -> Any:
+    """Average figures of one shape."""
+    if not isinstance(rows[0], dict):
+        return float(np.mean(rows))
+    keys: list[Any] = [*rows[0]]
+    return {key: average([row[key] for row in rows]) for key in keys}
+
+
+def read_foreign(data: Path) -> list[str]:
+    rows = (data / "routing" / "guard_dev" / "queries.jsonl").read_text(encoding="utf-8")
+    texts = [row["text"] for row in map(json.loads, rows.splitlines()) if row["label"] == "ood"]
+    order: list[int] = np.random.default_rng(SEED).permutation(len(texts)).tolist()
+    return [texts[place] for place in order[:ASKED_ELSEWHERE]]
+
+
+def read_elsewhere(data: Path) -> list[tuple[str, str]]:
+    folders = sorted(path for path in (data / "retrieval").iterdir() if path.is_dir())
+    texts = [
+        (folder.name, text)
+        for folder in folders
+        for text in list(read_queries(folder).values())[:60]
+    ]
+    order: list[int] = np.random.default_rng(SEED).permutation(len(texts)).tolist()
+    return [texts[place] for place in order]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--fit", action="store_true", help="print the constants to ship")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    encoder = SentenceTransformerEncoder.open(CACHE / "encoders")
+    vectors = VectorCache(encoder)
+    foreign, elsewhere = read_foreign(options.data), read_elsewhere(options.data)
+    sets = [
+        gather(each, elsewhere, foreign, vectors, encoder)
+        for each in read_sets(options.data / "retrieval")
+    ]
+    if options.fit:
+        print(f"SHIPPED_CONSTANTS: Final = {fit_constants(sets)}")
+        return
+    table: dict[str, Any] = {
+        each.name: measure_set(
+            each, fit_constants([other for other in sets if other.family != each.family])
+        )
+        for each in sets
+    }
+    table["macro average"] = average([*table.values()])
+    result = {"sets": table, "cost": measure_cost()}
+    print_tables(table)
+    print(f"\nCost of a search's likelihoods: {result['cost']}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

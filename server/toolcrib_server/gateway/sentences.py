@@ -1,0 +1,37 @@
+"""What is said of a search in words, to models and in a terminal alike."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from toolcrib_server.selection.selector import Answer, Found
+
+NOTHING_FITS: Final = "Nothing in the registry seems to fit."
+
+
+def explain(found: Found) -> str:
+    """Say why a result stands where it does: each signal's rank, score and contribution."""
+    parts = [
+        f"{name} #{signal.rank} {signal.score:.3f}"
+        + (f" ({signal.contribution:+.3f})" if signal.contribution is not None else "")
+        for name, signal in sorted(found.signals.items())
+    ]
+    parts.append(f"score {found.score:.3f}")
+    if found.likelihood is not None:
+        parts.append(f"likely {found.likelihood:.0%}")
+    return ", ".join(parts)
+
+
+def say_nothing_fits(answer: Answer) -> str:
+    """Say that the registry seems to hold nothing that fits."""
+    chance = f" (likelihood {answer.likelihood:.0%})" if answer.likelihood is not None else ""
+    return f"{NOTHING_FITS[:-1]}{chance}."
+
+
+def say_nothing_found(answer: Answer) -> str:
+    """Say why there is not one result."""
+    if not answer.searched:
+        return "The registry is empty: nothing is registered that could be found."
+    if answer.filters.is_empty:
+        return f"Nothing fits among {answer.searched} entries. Try other words."
+    return f"Nothing among {answer.searched} entries passes the filters. Leave some of them out."
