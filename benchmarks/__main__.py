@@ -20,7 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "benchmarks"
-WITH_DATA = ("search", "catalogue")
+WITH_DATA = ("search", "catalogue", "abstention", "stuffing")
+EVALUATED = ("no-rerank", "rerank", "no-split", "no-dependencies", "bm25", "dense", "rrf")
 WITHOUT = ("store", "calls")
 
 
@@ -42,6 +43,21 @@ def measure(name: str, options: list[str]) -> Any:
         return json.loads(Path(out.name).read_text())
 
 
+def evaluate(data: Path) -> Any:
+    """Judge the rankings of every set: as shipped, one stage off, and the baselines."""
+    print("\n== toolcrib eval retrieval", flush=True)
+    toolcrib = str(Path(sys.executable).with_name("toolcrib"))
+    command = [toolcrib, "eval", "retrieval", str(data / "retrieval"), "--limit", "200", "--json"]
+    for name in EVALUATED:
+        command += ["--config", name]
+    with tempfile.TemporaryDirectory() as folder:
+        places = {"TOOLCRIB_DATA_DIR": folder, "TOOLCRIB_CACHE_DIR": str(ROOT / ".cache")}
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, env={**os.environ, **places}
+        )
+    return json.loads(done.stdout)
+
+
 def main() -> None:
     started = time.monotonic()
     data = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data"))
@@ -60,6 +76,8 @@ def main() -> None:
     }
     for name, options in scripts(data):
         results[name] = measure(name, options)
+    if (data / "retrieval").is_dir():
+        results["eval retrieval"] = evaluate(data)
     results["minutes"] = round((time.monotonic() - started) / 60, 1)
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.json"

@@ -1,6 +1,16 @@
 """What entries mean, and how they are found: documents, encoders, indexes, search.
 
 Is given entries and returns ids with scores; knows no store, no server and no protocol.
+
+- An entry becomes text and a vector: `corpus`, `representation`, `encoder` (with `model_folder`,
+  `delta`, `exported`, `export`; `training` makes deltas).
+- What is searched: `index` (vectors), `lexical` (words, over `postings`), `roster` (rows, scopes),
+  kept by `snapshots`.
+- A question becomes an answer, in `answering`: `queries` (steps), `fusion`, `rerank`, `structure`
+  (near-duplicates, dependencies); `search` puts it behind one door, `options` and `hits` are what
+  goes in and comes out.
+- Whether anything fits: `search_signals`, `calibration`, `probes`, joined in `judging`.
+- What was learned from use: `testimony`, `memory`, `adapter`, joined in `lessons`.
 """
 
 from .corpus import Document, render_document

@@ -28,12 +28,15 @@ from .options import SearchOptions
 from .queries import MAX_STEPS, split_steps
 from .rerank import MAX_RERANKED, WEIGHT, Reranker
 from .roster import Roster, Scope
-from .structure import Placed, bring_dependencies, fold
+from .structure import Placed, bring_dependencies, cover, fold, most_dependencies
 
 _RECALLED: Final = 100
 """Candidates from each retriever, at least; more when more are asked for."""
-_RECALLED_FOR_STEP: Final = 30
-"""Further ones for each step that the asker gave, which the whole need not speak of."""
+_RECALLED_FOR_STEP: Final = 20
+"""Further ones for each step by words; by meaning too where the asker gave it, for then the whole
+need not speak of it."""
+_WORTH_COVERING: Final = 0.5
+"""Likelihood that anything fits a step, from which the best for it has a place in the answer."""
 _SPARE: Final = 20
 """Candidates beyond those asked for, which may fold away."""
 _BEST_OF_STEP: Final = 2
@@ -104,11 +107,15 @@ def answer(
     spoken_of = reranker.scores(asked.texts[0], texts[:depth]) if depth > 1 else None
     if spoken_of is not None:
         fused = add_signal(fused, TOKENS, spoken_of, best[:depth], WEIGHT)
-    placed = _arrange(question, candidates.ids, fused, dense)
+    steps = _judge_steps(asked, evidence, judge)
+    wanted = [candidates.ids[n] for n in _best_of(fused, steps, given=asked.given)]
+    brings = question.options.dependencies and not verdict.abstained
+    placed = _arrange(question, candidates.ids, fused, dense, wanted, brings=brings)
     hits = _Hits(candidates, evidence, fused, verdict, dense.roster).make(placed)
     return Ranking(
         hits,
         asked.texts[1:],
+        tuple(step for step, one in enumerate(steps) if one.abstained),
         verdict.likelihood,
         verdict.abstained,
         reranked=spoken_of is not None,
@@ -153,11 +160,11 @@ def _recall(
     by_meaning = _places(dense.search(asked.vectors[0], k=depth, scope=scope))
     by_words = _places(lexical.search(asked.texts[0], k=depth, scope=scope))
     ids = {*by_meaning, *by_words}
-    if asked.given:
-        for text, vector in zip(asked.texts[1:], asked.vectors[1:], strict=True):
-            found = dense.search(vector, k=_RECALLED_FOR_STEP, scope=scope)
-            found += lexical.search(text, k=_RECALLED_FOR_STEP, scope=scope)
-            ids |= {id_ for id_, _ in found}
+    for text, vector in zip(asked.texts[1:], asked.vectors[1:], strict=True):
+        found = lexical.search(text, k=_RECALLED_FOR_STEP, scope=scope)
+        if asked.given:
+            found += dense.search(vector, k=_RECALLED_FOR_STEP, scope=scope)
+        ids |= {id_ for id_, _ in found}
     mask, rows = dense.roster.mask(scope), dense.roster.rows
     spoken_for = [
         id_
@@ -195,16 +202,50 @@ def _weigh(
 # --- what is answered ----------------------------------------------------------------------------
 
 
+def _judge_steps(asked: _Asked, evidence: Evidence, judge: Judge) -> list[Verdict]:
+    return [
+        judge.judge(
+            asked.texts[line],
+            asked.vectors[line],
+            dense=evidence.signals[DENSE][line],
+            lexical=evidence.signals[LEXICAL][line],
+        )
+        for line in range(1, len(asked.texts))
+    ]
+
+
+def _best_of(fused: Fused, steps: Sequence[Verdict], *, given: bool) -> list[int]:
+    """Return the best candidate of each step that something fits, by its column.
+
+    What the asker gave is a step; what was cut from a task may be no more than a remark.
+    """
+    return [
+        int(np.argmax(scores))
+        for scores, step in zip(fused.steps, steps, strict=False)
+        if step.likelihood >= _WORTH_COVERING or (given and not step.abstained)
+    ]
+
+
 def _arrange(
-    question: Question, ids: Sequence[EntryId], fused: Fused, dense: FaissIndex
+    question: Question,
+    ids: Sequence[EntryId],
+    fused: Fused,
+    dense: FaissIndex,
+    wanted: Sequence[EntryId],
+    *,
+    brings: bool,
 ) -> list[Placed]:
     roster, k = dense.roster, question.k
-    order: NDArray[np.intp] = np.argsort(-fused.scores, kind="stable")[: 2 * k + _SPARE]
+    order: NDArray[np.intp] = np.argsort(-fused.scores, kind="stable")
     ranked = [roster.rows[ids[place]] for place in order.tolist()]
     placed = [Placed(row) for row in ranked]
     if question.options.fold:
         placed = fold(ranked, dense.vectors[ranked], roster)
-    if question.options.dependencies:
+    if wanted:
+        needy = brings and any(roster.label(each.row).depends_on for each in placed[:k])
+        room = k - most_dependencies(k) if needy else k
+        placed = cover(placed, {roster.rows[id_] for id_ in wanted}, within=room)
+    if brings:
         return bring_dependencies(placed, roster, k=k, within=roster.mask(question.scope))
     return placed[:k]
 

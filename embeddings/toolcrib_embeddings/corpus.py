@@ -84,6 +84,10 @@ class Document:
     destructive: bool | None = None
     depends_on: tuple[str, ...] = ()
     """Names of what must be called before it, as its owner declares them."""
+    imported: bool = False
+    """Whether it was read from a file that somebody here chose, not listed by a live server."""
+    added_at_s: float = 0.0
+    """When the registry first saw it, in seconds of Unix time."""
 
     @property
     def text_hash(self) -> str:
@@ -114,6 +118,8 @@ def render_document(entry: Entry) -> Document:
         read_only=read_only,
         destructive=destructive,
         depends_on=tuple(_listed(entry, DEPENDS_ON_KEY)),
+        imported=entry.source_id is not None,
+        added_at_s=entry.added_at.timestamp() if entry.added_at else 0.0,
     )
 
 

@@ -8,12 +8,13 @@ arXiv 2106.09685; here the thin ones are found afterwards, by singular values). 
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,10 @@ from toolcrib_registry.errors import EncoderError
 
 SUFFIX: Final = ".safetensors"
 _FORMAT: Final = "toolcrib-delta-1"
+_UNREADABLE: Final = (OSError, KeyError, ValueError, TypeError, RecursionError, MemoryError)
 _TALL, _WIDE = "#tall", "#wide"
+_MOST_NUMBERS: Final = 2**30
+"""4 GiB, before what a small file asks for fills the memory."""
 _MATRIX: Final = 2
 """Dimensions; a vector is kept as it is."""
 
@@ -75,10 +79,13 @@ class WeightDelta:
         with _opened(file) as (tensors, said):
             names: list[str] = list(tensors.keys())
             parts = {name: tensors.get_tensor(name).astype(np.float32) for name in names}
+            recipe = json.loads(said.get("recipe", "{}"))
+            if not isinstance(recipe, dict):
+                raise EncoderError(f"The recipe in {file} is no JSON object.")
             return cls(
                 base_sha256=said["base_sha256"],
-                changes={name.removesuffix(_TALL): _whole(name, parts) for name in _firsts(parts)},
-                recipe=json.loads(said.get("recipe", "{}")),
+                changes=dict(_changes(parts)),
+                recipe=cast("dict[str, Any]", recipe),
             )
 
 
@@ -104,14 +111,29 @@ def _thin(
     yield name + _WIDE, np.ascontiguousarray(roots[:, None] * right[:rank])
 
 
-def _firsts(parts: Mapping[str, object]) -> list[str]:
-    return [name for name in parts if not name.endswith(_WIDE)]
+def _changes(
+    parts: Mapping[str, NDArray[np.float32]],
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    room = _MOST_NUMBERS
+    for name in parts:
+        if name.endswith(_WIDE):
+            continue
+        factors = _factors(name, parts)
+        room -= math.prod((*factors[0].shape[:-1], *factors[-1].shape[-1:]))
+        if room < 0:
+            raise ValueError(f"more than {_MOST_NUMBERS} weights")
+        change = factors[0] if len(factors) == 1 else factors[0] @ factors[1]
+        if not np.isfinite(change).all():
+            raise ValueError(f"{name} holds what is no number")
+        yield name.removesuffix(_TALL), change
 
 
-def _whole(name: str, parts: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+def _factors(
+    name: str, parts: Mapping[str, NDArray[np.float32]]
+) -> tuple[NDArray[np.float32], ...]:
     if not name.endswith(_TALL):
-        return parts[name]
-    return parts[name] @ parts[name.removesuffix(_TALL) + _WIDE]
+        return (parts[name],)
+    return parts[name], parts[name.removesuffix(_TALL) + _WIDE]
 
 
 @contextmanager
@@ -125,5 +147,5 @@ def _opened(file: Path) -> Generator[tuple[Any, Mapping[str, str]]]:
             if said.get("format") != _FORMAT:
                 raise EncoderError(f"{file} is no {_FORMAT}: `training` writes them.")
             yield tensors, said
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (*_UNREADABLE, safetensors.SafetensorError) as error:
         raise EncoderError(f"The weights in {file} cannot be read: {error}") from error

@@ -1,6 +1,6 @@
 """The signals of each candidate to one score. Knows no entries: arrays in, arrays out.
 
-The weights were chosen once, on the average over eight sets; see docs/adr/0004-fusion.md.
+The weights were chosen once, on the average over eight sets; see docs/adr/0014-ranking.md.
 """
 
 from __future__ import annotations

@@ -64,6 +64,8 @@ class Ranking:
     hits: tuple[Hit, ...] = ()
     steps: tuple[str, ...] = ()
     """The steps that the query was split into; empty when it is one step."""
+    unanswered: tuple[int, ...] = ()
+    """Those of the steps, by place, for which nothing seems to fit."""
     likelihood: float | None = None
     """Calibrated probability that anything here fits; None while nothing is calibrated."""
     abstained: bool = False

@@ -14,7 +14,7 @@ from toolcrib_registry.types import EntryId
 from .adapter import QueryAdapter
 from .encoder import FloatVector
 from .hits import LEARNED, Hit, Ranking, Signal
-from .memory import Neighbour, QueryMemory
+from .memory import QueryMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,6 @@ class Lessons:
             return {}
         said = self.memory.evidence(vector, now=now, tenant=self.tenant)
         return {entry: self.strength * score for entry, score in said.items()}
-
-    def explain(self, vector: FloatVector, *, limit: int = 5) -> tuple[Neighbour, ...]:
-        """List the past queries that speak, the nearest first."""
-        if self.memory is None:
-            return ()
-        return self.memory.neighbours(vector, tenant=self.tenant, limit=limit)
 
 
 def blend(

@@ -47,16 +47,6 @@ class MemoryOptions:
     """So many who agree say all there is to say, even of what search would never recall."""
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A past query that is like the one asked, and what came of it."""
-
-    query_hash: str
-    similarity: float
-    verdicts: Mapping[EntryId, float]
-    """From -1, failed, to 1, worked; the mean of all who spoke."""
-
-
 class QueryMemory:
     """Remembers outcomes by tenant. Safe to read from any number of threads."""
 
@@ -105,13 +95,6 @@ class QueryMemory:
         shelf = self._shelves.get(tenant)
         return {} if shelf is None else shelf.evidence(vector, days(now))
 
-    def neighbours(
-        self, vector: FloatVector, *, tenant: str, limit: int = 5
-    ) -> tuple[Neighbour, ...]:
-        """List the past queries nearest to this one, the nearest first, to explain evidence."""
-        shelf = self._shelves.get(tenant)
-        return () if shelf is None else shelf.neighbours(vector, limit)
-
 
 class _Shelf:
     """The memory of one tenant."""
@@ -157,23 +140,6 @@ class _Shelf:
             said.entries[entry]: score
             for entry, score in zip(said_of, scores[loud].tolist(), strict=True)
         }
-
-    def neighbours(self, vector: FloatVector, limit: int) -> tuple[Neighbour, ...]:
-        near, likeness = self._nearest(vector)
-        order = np.argsort(-likeness, kind="stable")[: max(limit, 0)]
-        queries: list[int] = near[order].tolist()
-        return tuple(
-            Neighbour(self.said.queries[query], like, self._verdicts(query))
-            for query, like in zip(queries, likeness[order].tolist(), strict=True)
-        )
-
-    def _verdicts(self, query: int) -> dict[EntryId, float]:
-        said = self.said
-        heard: dict[EntryId, list[float]] = {}
-        for row in range(int(self._starts[query]), int(self._starts[query + 1])):
-            entry = said.entries[int(said.entry[row])]
-            heard.setdefault(entry, []).append(float(said.verdict[row]))
-        return {entry: sum(verdicts) / len(verdicts) for entry, verdicts in heard.items()}
 
     def _nearest(self, vector: FloatVector) -> tuple[IntVector, FloatVector]:
         """Find the nearest queries; above a thousand, first by short vectors.

@@ -98,9 +98,9 @@ CONCATENATION: Final = Representation(((Component.DOCUMENT, 1.0),))
 """One vector of the whole text; example questions count as words only."""
 
 DEFAULT_REPRESENTATION: Final = Representation(
-    ((Component.DOCUMENT, 1.0), (Component.QUESTIONS, 2.0))
+    ((Component.DOCUMENT, 1.0), (Component.QUESTIONS, 1.0))
 )
-"""The whole text, and twice as much the example questions where there are some."""
+"""The whole text, and as much of the example questions where there are some."""
 
 SCALEMCP: Final = Representation(
     (

@@ -23,8 +23,8 @@ MAX_RERANKED: Final = 10
 """Candidates, the best of the first stage."""
 WEIGHT: Final = 0.25
 """Of the standardised signal, against standard deviations of the first stage's score."""
-_REMEMBERED: Final = 512
-"""Candidates whose tokens are kept, at some 50 kB each; popular tools cost nothing again."""
+_REMEMBERED_BYTES: Final = 32_000_000
+"""Of the tokens of candidates, some 500 of them: those read most lately cost nothing again."""
 _FIRST_GUESS_MS: Final = 0.02
 """For each character of a candidate's text, until it has been measured."""
 _FORGETTING: Final = 0.2
@@ -44,6 +44,7 @@ class Reranker:
     def __init__(self, encoder: TokenEncoder) -> None:
         self._encoder = encoder
         self._remembered: OrderedDict[str, FloatMatrix] = OrderedDict()
+        self._bytes = 0
         self._ms_per_char = _FIRST_GUESS_MS
         self._lock = threading.Lock()
 
@@ -73,17 +74,22 @@ class Reranker:
     def _read(self, texts: Sequence[str]) -> dict[str, FloatMatrix]:
         with self._lock:
             known = {t: self._remembered[t] for t in texts if t in self._remembered}
+            for text in known:
+                self._remembered.move_to_end(text)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:
             began = time.perf_counter()
             matrices = self._encoder.encode_tokens(missing) or []
-            took_ms = 1e3 * (time.perf_counter() - began) / sum(map(len, missing))
+            took_ms = 1e3 * (time.perf_counter() - began) / max(sum(map(len, missing)), 1)
             known |= zip(missing, matrices, strict=True)
             with self._lock:
                 self._ms_per_char += _FORGETTING * (took_ms - self._ms_per_char)
-                self._remembered |= known
-                while len(self._remembered) > _REMEMBERED:
-                    self._remembered.popitem(last=False)
+                for text in missing:
+                    if text not in self._remembered:
+                        self._remembered[text] = known[text]
+                        self._bytes += known[text].nbytes
+                while self._bytes > _REMEMBERED_BYTES:
+                    self._bytes -= self._remembered.popitem(last=False)[1].nbytes
         return known
 
 

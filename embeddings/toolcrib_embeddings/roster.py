@@ -84,6 +84,8 @@ class Label(NamedTuple):
     read_only: bool | None = None
     destructive: bool | None = None
     depends_on: tuple[str, ...] = ()
+    imported: bool = False
+    added_at_s: float = 0.0
 
     @property
     def destroys(self) -> bool:
@@ -142,6 +144,8 @@ def _label(document: Document) -> Label:
         document.read_only,
         document.destructive,
         document.depends_on,
+        document.imported,
+        document.added_at_s,
     )
 
 
@@ -178,8 +182,8 @@ class Roster:
         """Read what `dump` gave."""
         kinds = [EntryKind(kind) for kind in data["kinds"]]
         labels = [
-            Label(name, text, tuple(tags), read_only, destructive, tuple(depends_on))
-            for name, text, tags, read_only, destructive, depends_on in data["labels"]
+            Label(name, text, tuple(tags), read_only, destructive, tuple(depends_on), *others)
+            for name, text, tags, read_only, destructive, depends_on, *others in data["labels"]
         ]
         return cls(data["ids"], _Labels.of(kinds, data["servers"], labels))
 
@@ -219,14 +223,16 @@ class Roster:
         return self._labels.servers[rows]
 
     def find_named(self, name: str, *, near: int) -> int | None:
-        """Find the row that the row ``near`` means by a name: of its own server, if there is one.
+        """Find the row that the row ``near`` means by a name, local or public.
 
-        A name that rows of several other servers bear means none of them. Public names count too.
+        A live server can name its own entries alone: what another one lists is not its to
+        recommend. Entries of imported files may name each other, where the name is no other's.
         """
         rows = self._named().get(name, ())
         own = [row for row in rows if self._labels.servers[row] == self._labels.servers[near]]
-        found = own or rows
-        return found[0] if len(found) == 1 else None
+        if not own and self._labels.others[near].imported:
+            own = [row for row in rows if self._labels.others[row].imported]
+        return own[0] if len(own) == 1 else None
 
     def _named(self) -> Mapping[str, Sequence[int]]:
         with self._lock:

@@ -30,6 +30,7 @@ from .lexical import Bm25Index
 from .options import DEFAULT_OPTIONS, SearchOptions
 from .postings import Postings
 from .probes import choose
+from .queries import MAX_STEPS
 from .representation import DEFAULT_REPRESENTATION, Representation
 from .rerank import Reranker
 from .roster import EVERYTHING, Roster, Scope
@@ -97,6 +98,11 @@ class SearchIndex:
         return self._state.revision
 
     @property
+    def state(self) -> object:
+        """What answers are true for: another object after any change, of entries or likelihoods."""
+        return self._state
+
+    @property
     def size(self) -> int:
         """How many entries it holds."""
         return len(self._state.dense)
@@ -122,12 +128,12 @@ class SearchIndex:
     ) -> Ranking:
         """Rank what fits the query, best first, at most ``k``; ties by id.
 
-        Several queries are the steps of one task: the answer covers each of them. ``scope``
+        Several queries are the steps of one task: the answer covers each of the first 16. ``scope``
         narrows the corpus before the cut; ``lessons`` are what was learned from use. An empty
         query finds nothing. A query is read up to its first 4,000 characters.
         """
         queries = [query] if isinstance(query, str) else query
-        texts = tuple(text for q in queries if (text := clean_text(q, limit=MAX_QUERY_CHARS)))
+        texts = tuple(text for one in queries[:MAX_STEPS] if (text := _clean_lines(one)))
         state = self._state
         question = Question(texts, k, scope, options, lessons)
         if not texts or k < 1 or not len(state.dense):
@@ -233,6 +239,12 @@ class SearchIndex:
         index = cls(encoder, representation=representation)
         index._state = _load(header, parts)
         return index
+
+
+def _clean_lines(query: str) -> str:
+    """Clean a query line by line: where a line ends, a step may end."""
+    lines = query[:MAX_QUERY_CHARS].splitlines()
+    return "\n".join(line for text in lines if (line := clean_text(text, limit=MAX_QUERY_CHARS)))
 
 
 def _dump(state: _State) -> dict[str, Part]:

@@ -6,8 +6,9 @@ Knows rows of a roster and their vectors; nothing of how they were scored.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -32,51 +33,75 @@ class Placed:
 
 
 def fold(ranked: Sequence[int], vectors: FloatMatrix, roster: Roster) -> list[Placed]:
-    """Put each row under the first row before it that is the same tool at another server.
+    """Put rows that are the same tool at several servers in one place, that of the best of them.
 
-    ``vectors`` has a unit row for each of ``ranked``. The same tool: the same name, but for case
-    and punctuation, and nearly the same meaning.
+    ``vectors`` has a unit row for each of ``ranked``. The same tool: the same kind and name, but
+    for case and punctuation, and nearly the same meaning. The one that the registry has known
+    longest stands for them, so that a copy does not push aside what it copies.
     """
-    names = [roster.plain_name(row) for row in ranked]
+    groups: list[list[int]] = []
+    by_name: dict[tuple[str, str], list[int]] = {}
     servers = roster.server_codes(np.array(ranked, dtype=np.intp))
-    leaders: dict[str, list[int]] = {}
-    alternatives: dict[int, list[int]] = {}
-    for place, name in enumerate(names):
-        same = leaders.setdefault(name, [])
-        leader = next((p for p in same if _is_same(vectors, servers.tolist(), p, place)), None)
-        if leader is None:
-            same.append(place)
-            alternatives[place] = []
+    for place, row in enumerate(ranked):
+        kind = roster.ids[row].partition(":")[0]
+        alike = by_name.setdefault((kind, roster.plain_name(row)), [])
+        leaders = np.array([groups[number][0] for number in alike], dtype=np.intp)
+        same = (vectors[leaders] @ vectors[place] >= _SAME_MEANING) & (
+            servers[leaders] != servers[place]
+        )
+        if same.any():
+            groups[alike[int(np.argmax(same))]].append(place)
         else:
-            alternatives[leader].append(ranked[place])
-    return [Placed(ranked[place], tuple(rows)) for place, rows in alternatives.items()]
+            alike.append(len(groups))
+            groups.append([place])
+    return [_folded([ranked[place] for place in group], roster) for group in groups]
+
+
+def _folded(rows: Sequence[int], roster: Roster) -> Placed:
+    oldest = min(rows, key=lambda row: roster.label(row).added_at_s)
+    return Placed(oldest, tuple(row for row in rows if row != oldest))
+
+
+def cover(placed: Sequence[Placed], wanted: Collection[int], *, within: int) -> list[Placed]:
+    """Bring the wanted rows among the first ``within`` places, in the stead of the last others.
+
+    Otherwise the order stays.
+    """
+    first, rest = list(placed[:within]), list(placed[within:])
+    missing = [each for each in rest if each.row in wanted]
+    spare = [each for each in reversed(first) if each.row not in wanted][: len(missing)]
+    missing = missing[: len(spare)]
+    kept = [each for each in first if each not in spare]
+    left = [each for each in rest if each not in missing]
+    return [*kept, *missing, *reversed(spare), *left]
+
+
+def most_dependencies(k: int) -> int:
+    """Return how many of ``k`` places dependencies take at most: two thirds."""
+    return 2 * k // 3
 
 
 def bring_dependencies(
     placed: Sequence[Placed], roster: Roster, *, k: int, within: NDArray[np.bool_] | None
 ) -> list[Placed]:
-    """Put what a row depends on right behind it, at most ``k`` in all.
+    """Put what the first rows depend on right behind each, at most ``k`` rows in all.
 
-    ``within`` says which rows may come along; None is all.
-
-    What is declared is followed to its end, nearest first. However much the best row depends on,
-    the second best keeps a place.
+    What is declared is followed to its end, nearest first, up to `most_dependencies`. ``within``
+    says which rows may come along; None is all.
     """
     wanted_by: dict[int, list[int]] = {}
     own = {each.row: each for each in placed}
-    order: list[int] = []
-    for number, each in enumerate(placed):
+    order: dict[int, None] = {}
+    for each in placed:
         if len(order) >= k:
             break
-        room = k - len(order) - (1 if number == 0 and len(placed) > 1 and k > 1 else 0)
-        if each.row not in order:
-            order.append(each.row)
-        needed = [row for row in _needs(each.row, roster) if within is None or within[row]]
-        for row in needed[: max(room - 1, 0)]:
-            if row not in order and len(order) < k:
-                order.append(row)
-                wanted_by.setdefault(row, []).append(each.row)
-    return [_placed(row, own, wanted_by) for row in order[:k]]
+        order.setdefault(each.row)
+        needed = (row for row in _needs(each.row, roster) if within is None or within[row])
+        room = min(k - len(order), most_dependencies(k) - len(wanted_by))
+        for row in islice((row for row in needed if row not in order), max(room, 0)):
+            order[row] = None
+            wanted_by.setdefault(row, []).append(each.row)
+    return [_placed(row, own, wanted_by) for row in islice(order, k)]
 
 
 def _placed(row: int, own: Mapping[int, Placed], wanted_by: Mapping[int, list[int]]) -> Placed:
@@ -96,9 +121,3 @@ def _needs(row: int, roster: Roster) -> Iterator[int]:
                 seen.add(found)
                 waiting.append(found)
                 yield found
-
-
-def _is_same(vectors: FloatMatrix, servers: Sequence[int], first: int, second: int) -> bool:
-    if servers[first] == servers[second]:
-        return False
-    return float(vectors[first] @ vectors[second]) >= _SAME_MEANING

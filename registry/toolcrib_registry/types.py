@@ -448,7 +448,7 @@ class Outcome:
     @property
     def query_hash(self) -> str:
         """The key of its query's vector in the cache of embeddings."""
-        return hashlib.sha256(self.query.encode("utf-8", "surrogatepass")).hexdigest()
+        return hash_query(self.query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,6 +462,15 @@ class Learned:
     """The verdict of the last replay, and what is in use because of it."""
     adapter: bytes | None = None
     """The trained adapter, when one is in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was forgotten."""
+
+    outcomes: int
+    tenants: frozenset[str]
+    """Those of which any outcome went, and with it all that they had learned."""
 
 
 # --- names and hashes --------------------------------------------------------------------------
@@ -492,6 +501,11 @@ def canonical_json(value: Any) -> str:
 def hash_content(value: Any) -> str:
     """SHA-256 of the canonical JSON of ``value``, in hex."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def hash_query(query: str) -> str:
+    """SHA-256 of a query's text, in hex."""
+    return hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")

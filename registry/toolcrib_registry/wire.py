@@ -609,6 +609,8 @@ class SearchResults(WireOut):
     """Hits dropped to stay within ``maxTokens``."""
     steps: list[str] = []
     """The steps of the task; empty when it is one."""
+    unanswered: list[int] = []
+    """Steps, as places in ``steps``, for which nothing seems to fit."""
     likelihood: float | None = None
     """Calibrated probability that anything here fits; null while nothing is calibrated."""
     abstained: bool = False

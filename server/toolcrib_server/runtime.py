@@ -33,6 +33,7 @@ from .learning.mode import LearningMode, Sharing
 from .learning.plausibility import RECALLED
 from .learning.recorder import OutcomeLog
 from .selection.models import ModelSelector
+from .selection.question import Stages
 from .selection.selector import Selector
 from .selection.tokens import TokenCounter
 from .settings import Settings
@@ -178,7 +179,9 @@ def _open_learning(
 
 
 async def _recall(selector: Selector, query: str) -> list[EntryId]:
-    answer = await selector.search(query, k=RECALLED)
+    # What is folded away or brought along was ranked otherwise; plausibility is of the rank alone.
+    stages = Stages(fold=False, dependencies=False)
+    answer = await selector.search(query, k=RECALLED, stages=stages)
     return [found.entry.id for found in answer.found]
 
 

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     document_weights: Annotated[dict[str, float], NoDecode] = Field(
         default={},
         description="What parts of an entry weigh in its vector, as JSON: "
-        '{"document": 1, "questions": 2} unless given.',
+        '{"document": 1, "questions": 1} unless given.',
     )
     config: Path | None = Field(
         default=None,
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         try:
             return json.loads(value or "{}")
         except ValueError as error:
-            raise ValueError('not a JSON object, as {"document": 1, "questions": 2}') from error
+            raise ValueError('not a JSON object, as {"document": 1, "questions": 1}') from error
 
     @field_validator("api_keys", "admin_keys")
     @classmethod

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from toolcrib_registry.types import Verdict
+from toolcrib_registry.types import (
+    CatalogTransport,
+    EntryChanges,
+    Server,
+    ServerName,
+    Tool,
+    Verdict,
+    hash_content,
+)
 from toolcrib_server.cli.app import app
 from toolcrib_server.cli.running import told
 
@@ -156,3 +164,40 @@ def test_learning_is_simulated_on_a_folder_of_judged_queries(tmp_path: Path, run
     assert set(result["macro"]) == {trial["attack"] or "no attack" for trial in judged["trials"]}
     assert min(result["macro"].values()) >= 0
     assert result["plan"]["seed"] == 7
+
+
+@pytest.mark.anyio
+async def test_a_near_duplicate_is_as_plausible_as_its_rank(open_house: OpenHouse) -> None:
+    async with open_house() as house:
+        for name in ("office", "home"):
+            server = Server(name=ServerName(name), transport=CatalogTransport("tests"))
+            house.runtime.store.add_server(server, actor="test")
+            house.runtime.store.apply(
+                EntryChanges(server=server.name, upserts=(lamp_of(server.name),)), actor="test"
+            )
+        await house.runtime.indexer.catch_up()
+        search = {"query": "switch a lamp on or off"}
+        shown = (await house.http.post("/api/v1/search", json=search)).json()["hits"]
+        assert len(shown) == 1
+
+        weights: list[float] = []
+        for name in ("office", "home"):
+            given = {**search, "name": f"{name}__lamp", "verdict": "worked"}
+            answer = await house.http.post("/api/v1/feedback", json=given)
+            weights.append(answer.json()["weight"])
+
+        assert max(weights) == 1.0
+        assert min(weights) > 0.9
+
+
+def lamp_of(server: ServerName) -> Tool:
+    says = "Switch a lamp on or off"
+    definition = {"name": "lamp", "description": says}
+    return Tool(
+        name=f"{server}__lamp",
+        description=says,
+        server=server,
+        local_name="lamp",
+        definition=definition,
+        content_hash=hash_content(definition),
+    )

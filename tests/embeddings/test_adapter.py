@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolcrib_embeddings import FloatVector
+from toolcrib_embeddings import FloatMatrix, FloatVector
 from toolcrib_embeddings.adapter import AdapterInvalid, QueryAdapter, train_adapter
 from toolcrib_registry.types import EntryId, Outcome, OutcomeSource, Verdict
 
@@ -137,7 +139,7 @@ def test_a_map_that_wipes_a_vector_out_leaves_it_as_it_was() -> None:
 
 def test_it_comes_back_as_it_was_written() -> None:
     adapter = trained(worked(A, "q", 30))
-    back = QueryAdapter.load(adapter.dump(), encoder_id="e")
+    back = QueryAdapter.load(adapter.dump(), encoder_id="e", dimension=DIMENSION)
     vector: FloatVector = centre_of("q")
     assert back.apply(vector).tolist() == adapter.apply(vector).tolist()
     assert back.dimension == DIMENSION
@@ -146,16 +148,62 @@ def test_it_comes_back_as_it_was_written() -> None:
 def test_one_of_another_encoder_is_refused_by_name() -> None:
     data = trained(worked(A, "q", 30)).dump()
     with pytest.raises(AdapterInvalid, match="is for e, the encoder is other"):
-        QueryAdapter.load(data, encoder_id="other")
+        QueryAdapter.load(data, encoder_id="other", dimension=DIMENSION)
 
 
 def test_a_damaged_one_is_refused() -> None:
     data = trained(worked(A, "q", 30)).dump()
     for broken in (b"", b"x" * 100, data[: len(data) // 2]):
         with pytest.raises(AdapterInvalid, match="cannot be read"):
-            QueryAdapter.load(broken, encoder_id="e")
+            QueryAdapter.load(broken, encoder_id="e", dimension=DIMENSION)
     flipped = bytearray(data)
     place = data.index(b"NUMPY", data.index(b"matrix")) + 200
     flipped[place] ^= 0xFF
     with pytest.raises(AdapterInvalid):
-        QueryAdapter.load(bytes(flipped), encoder_id="e")
+        QueryAdapter.load(bytes(flipped), encoder_id="e", dimension=DIMENSION)
+
+
+def test_whatever_bit_is_flipped_it_comes_back_as_it_was_or_is_refused() -> None:
+    whole = QueryAdapter("e", np.eye(4, dtype=np.float32)).dump()
+    refused = 0
+    for place in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        try:
+            back = QueryAdapter.load(bytes(flipped), encoder_id="e", dimension=4)
+        except AdapterInvalid:
+            refused += 1
+        else:
+            assert back.dump() == whole
+    assert refused > 8 * len(whole) // 4
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        np.eye(3),
+        np.ones((4, 3)),
+        np.ones(4),
+        np.ones((1, 4, 4)),
+        np.full((4, 4), np.nan),
+        np.full((4, 4), np.inf),
+    ],
+)
+def test_a_matrix_that_does_not_fit_is_refused(matrix: FloatMatrix) -> None:
+    data = written(matrix.astype("<f4"))
+    with pytest.raises(AdapterInvalid, match=r"not float32 of \(4, 4\)|not all of it are numbers"):
+        QueryAdapter.load(data, encoder_id="e", dimension=4)
+
+
+def test_a_matrix_of_other_numbers_is_refused() -> None:
+    data = written(np.eye(4, dtype=np.float64))
+    with pytest.raises(AdapterInvalid, match="float64"):
+        QueryAdapter.load(data, encoder_id="e", dimension=4)
+
+
+def written(matrix: np.ndarray[Any, Any]) -> bytes:
+    """Write a file with a checksum that fits, whatever the matrix."""
+    checksum = np.array(hashlib.sha256(matrix.tobytes()).hexdigest())
+    with io.BytesIO() as file:
+        np.savez(file, encoder=np.array("e"), matrix=matrix, checksum=checksum)
+        return file.getvalue()

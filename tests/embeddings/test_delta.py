@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from toolcrib_embeddings.delta import WeightDelta, read_base_sha256
@@ -60,3 +61,35 @@ def test_a_matrix_of_few_directions_is_kept_as_two_thin_ones(tmp_path: Path):
     np.testing.assert_allclose(thin.changes["few"], few, atol=0.01)
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("thin", "thick")]
     assert sizes[0] < sizes[1] / 4
+
+
+_HALVES = np.ones((3, 2), np.float16)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "recipe", "says"),
+    [
+        ({"a": _HALVES}, "[" * 100_000, "cannot be read"),
+        ({"a": _HALVES}, "[1]", "no JSON object"),
+        ({"a": np.full((3, 3), np.nan, np.float16)}, "{}", "a holds what is no number"),
+        ({"a": np.full((3, 3), np.inf, np.float16)}, "{}", "a holds what is no number"),
+        ({"a#tall": _HALVES}, "{}", "cannot be read"),
+        ({"a#tall": _HALVES, "a#wide": _HALVES}, "{}", "cannot be read"),
+        ({"a#tall": np.array(1, np.float16), "a#wide": _HALVES}, "{}", "cannot be read"),
+        (
+            {
+                "a#tall": np.ones((200_000, 1), np.float16),
+                "a#wide": np.ones((1, 200_000), np.float16),
+            },
+            "{}",
+            "more than",
+        ),
+    ],
+)
+def test_whatever_is_wrong_with_a_delta_is_one_kind_of_error(
+    tmp_path: Path, tensors: dict[str, NDArray[np.float16]], recipe: str, says: str
+):
+    said = {"format": "toolcrib-delta-1", "base_sha256": "x", "recipe": recipe}
+    save_file(tensors, tmp_path / "d.safetensors", said)
+    with pytest.raises(EncoderError, match=says):
+        WeightDelta.load(tmp_path / "d.safetensors")

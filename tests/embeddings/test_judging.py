@@ -105,3 +105,17 @@ def test_entries_that_went_meanwhile_do_not_hinder_calibration():
     index.update(list(zip(documents, vectors, strict=True)), (), revision=Revision(1))
     index.calibrate(lambda _: [])
     assert np.isfinite(index.search("send a message", k=1).likelihood or np.nan)
+
+
+def test_each_step_is_covered_and_one_that_nothing_fits_is_named(index: SearchIndex):
+    ranking = index.search(["send an email to Anna", "track my parcel"], k=2)
+    assert set(ranking.ids) == {"tool:mail__send_an_email_message", "tool:shop__track_a_parcel"}
+    assert ranking.unanswered == ()
+    ranking = index.search(["send an email to Anna", "who was Julius Caesar"], k=3)
+    assert ranking.unanswered == (1,)
+    assert ranking.ids[0] == "tool:mail__send_an_email_message"
+
+
+def test_lines_are_steps(index: SearchIndex):
+    ranking = index.search("send an email to Anna\ntrack my parcel today\n\n", k=2)
+    assert ranking.steps == ("send an email to Anna", "track my parcel today")

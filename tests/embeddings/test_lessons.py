@@ -112,9 +112,7 @@ def test_lessons_turn_and_weigh_by_what_they_hold() -> None:
 
     assert nothing.turn(asked) is asked
     assert nothing.evidence(asked, now=NOW) == {}
-    assert nothing.explain(asked) == ()
     assert both.turn(asked) @ centre_of("b") > 0.8
     assert 2 < both.evidence(asked, now=NOW)[A] <= 4
-    assert len(both.explain(asked, limit=3)) == 3
     assert Lessons("t", "1", adapter, memory).evidence(asked, now=NOW) == {}
     assert Lessons("other", "1", adapter, memory, 4.0).evidence(asked, now=NOW) == {}

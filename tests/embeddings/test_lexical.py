@@ -136,3 +136,23 @@ def test_the_name_is_covered_by_the_share_of_its_words_that_is_asked_for():
     assert covered[1].tolist() == pytest.approx([0, 1, 0])
     assert covered[2].tolist() == [0, 0, 0]
     assert 0 < index.name_coverage(["time"], ids)[0][0] < 0.5, "the rarer word counts more"
+
+
+@pytest.mark.parametrize("slip", ["emial", "emai", "emaill", "emeil"])
+def test_a_slip_of_one_letter_finds_what_was_meant(slip: str):
+    index = Bm25Index.empty().updated(
+        [_document("send_email", "send an email"), _document("list", "list the files")]
+    )
+    found = index.search(f"{slip}s please" if slip == "emai" else f"an {slip} please", k=1)
+    assert found[0][0] == "tool:send_email"
+
+
+@pytest.mark.parametrize("word", ["emal", "Emial", "EMIAL", "été12", "x" * 30, "qwertz"])
+def test_short_words_names_and_what_is_near_nothing_stay_unknown(word: str):
+    index = Bm25Index.empty().updated([_document("send_email", "send email")])
+    assert index.codes(word) == [None] * len(index.codes(word))
+
+
+def test_a_known_word_is_never_corrected():
+    index = Bm25Index.empty().updated([_document("a", "trail"), _document("b", "email train")])
+    assert index.codes("train") == [index.vocabulary["train"]]

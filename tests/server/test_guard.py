@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from toolcrib_registry.errors import NotAuthenticated
+from toolcrib_registry.errors import InvalidInput, NotAuthenticated
 from toolcrib_server.guard import (
     LOOPBACK_HOSTS,
     ApiKey,
@@ -65,6 +65,12 @@ def test_without_keys_nobody_else_is_let_in(host):
 def test_a_key_does_not_show_when_printed():
     assert SECRET not in repr(ApiKey("one", SECRET))
     assert SECRET not in repr(vars(RING))
+
+
+@pytest.mark.parametrize("name", ["local", "everyone"])
+def test_a_key_may_not_have_a_name_that_means_something_else(name):
+    with pytest.raises(InvalidInput, match=f"may not be named '{name}'"):
+        ApiKey(name, SECRET)
 
 
 async def test_the_guard_names_the_principal_or_refuses_with_a_problem():

@@ -47,19 +47,16 @@ def prune(session: Session, encoder_id: str, keep: Collection[str]) -> int:
         select(EmbeddingRow.text_hash).where(EmbeddingRow.encoder_id == encoder_id)
     )
     unused = sorted(set(stored).difference(keep))
-    _forget(session, encoder_id, unused)
+    forget(session, unused)
     return others.rowcount + len(unused)
+
+
+def forget(session: Session, hashes: Sequence[str]) -> None:
+    """Drop the vectors of texts, of all encoders."""
+    for chunk in chunks(hashes):
+        session.exec(delete(EmbeddingRow).where(col(EmbeddingRow.text_hash).in_(chunk)))
 
 
 def count(session: Session) -> int:
     """Count the vectors of all encoders."""
     return session.exec(select(func.count()).select_from(EmbeddingRow)).one()
-
-
-def _forget(session: Session, encoder_id: str, hashes: Sequence[str]) -> None:
-    for chunk in chunks(hashes):
-        session.exec(
-            delete(EmbeddingRow).where(
-                col(EmbeddingRow.encoder_id) == encoder_id, col(EmbeddingRow.text_hash).in_(chunk)
-            )
-        )

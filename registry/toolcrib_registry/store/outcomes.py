@@ -15,7 +15,20 @@ from sqlmodel import Session, and_, col, delete, func, insert, not_, or_, select
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.tables import LearnedRow, OutcomeRow
-from toolcrib_registry.types import EntryId, Learned, Outcome, OutcomeSource, Page, Verdict
+from toolcrib_registry.types import (
+    EntryId,
+    Forgotten,
+    JsonObject,
+    Learned,
+    Outcome,
+    OutcomeSource,
+    Page,
+    Verdict,
+    hash_query,
+)
+
+from . import embeddings
+from .entries import chunks
 
 
 def record(session: Session, records: Sequence[Outcome], *, keep: int) -> None:
@@ -75,8 +88,8 @@ def latest(session: Session, tenant: str) -> datetime | None:
 
 def forget(
     session: Session, *, tenant: str | None, principal: str | None, before: datetime | None
-) -> int:
-    """Drop the outcomes that fit all that is given, and what the tenants of any of them learned."""
+) -> Forgotten:
+    """Drop the outcomes that fit all that is given, with vectors and what was learned from them."""
     chosen: list[ColumnElement[bool]] = []
     if tenant is not None:
         chosen.append(col(OutcomeRow.tenant) == tenant)
@@ -86,11 +99,23 @@ def forget(
         chosen.append(col(OutcomeRow.at) < before)
     if not chosen:
         raise InvalidInput("Say what to forget: a tenant, a principal, or a time.")
-    tenants = set(session.exec(select(OutcomeRow.tenant).where(*chosen).distinct()))
+    tenants = frozenset(session.exec(select(OutcomeRow.tenant).where(*chosen).distinct()))
+    queries = session.exec(select(OutcomeRow.query).where(*chosen).distinct()).all()
     gone = session.exec(delete(OutcomeRow).where(*chosen)).rowcount
-    for one in sorted(tenants | ({tenant} if tenant is not None else set())):
+    for one in sorted(tenants):
         session.exec(delete(LearnedRow).where(col(LearnedRow.tenant) == one))
-    return gone
+    forget_vectors(session, queries)
+    return Forgotten(gone, tenants)
+
+
+def forget_vectors(session: Session, queries: Sequence[str]) -> None:
+    """Drop the vectors of those queries that no outcome has."""
+    # A document may have the same text; it is then encoded again when it is next needed.
+    left = set(queries)
+    for chunk in chunks(queries):
+        asked = select(OutcomeRow.query).where(col(OutcomeRow.query).in_(chunk)).distinct()
+        left.difference_update(session.exec(asked))
+    embeddings.forget(session, sorted(hash_query(query) for query in left))
 
 
 def find_learned(session: Session, tenant: str, encoder_id: str) -> Learned | None:
@@ -171,6 +196,11 @@ def learned_from(row: LearnedRow) -> Learned:
         tenant=row.tenant,
         encoder_id=row.encoder_id,
         at=row.at,
-        report=row.report,
+        report=_report(row.report),
         adapter=row.adapter,
     )
+
+
+def _report(found: object) -> JsonObject:
+    # A broken one says nothing, so that what was learned is learned again.
+    return cast("JsonObject", found) if isinstance(found, dict) else {}

@@ -22,6 +22,7 @@ from toolcrib_registry.types import (
     EntryChanges,
     EntryId,
     EntryKind,
+    Forgotten,
     Learned,
     Model,
     Outcome,
@@ -378,16 +379,21 @@ class Store:
         tenant: str | None = None,
         principal: str | None = None,
         before: datetime | None = None,
-    ) -> int:
+    ) -> Forgotten:
         """Drop the outcomes that fit all that is given, with what was learned from them.
 
-        Says how many outcomes went.
+        The vectors of their queries go too, where no other outcome has the same query.
 
         Raises:
             InvalidInput: nothing is given; say which ones.
         """
         with self._database.writing() as session:
             return outcomes.forget(session, tenant=tenant, principal=principal, before=before)
+
+    def forget_vectors(self, queries: Sequence[str]) -> None:
+        """Drop the vectors of those queries that no outcome has."""
+        with self._database.writing() as session:
+            outcomes.forget_vectors(session, queries)
 
     def find_learned(self, tenant: str, encoder_id: str) -> Learned | None:
         """Find what was learned from a tenant's outcomes with an encoder."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
-from toolcrib_server.gateway.sentences import explain, say_nothing_fits, say_nothing_found
+from toolcrib_server.gateway.sentences import (
+    explain,
+    say_nothing_fits,
+    say_nothing_found,
+    say_unanswered,
+)
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 
 from .output import Cell, print_line, print_table
@@ -24,7 +29,7 @@ def print_answer(answer: Answer, *, explained: bool = False, grouped: bool = Fal
         print_line(f"{say_nothing_fits(answer)} The nearest, all unlikely:\n")
     if answer.steps:
         steps = (f"  {n}. {step}" for n, step in enumerate(answer.steps, start=1))
-        print_line("\n".join(("The task in steps:", *steps, "")))
+        print_line("\n".join(("The task in steps:", *steps, *say_unanswered(answer), "")))
     placed = list(enumerate(answer.found, start=1))
     for number, (heading, group) in enumerate(_groups(placed) if grouped else [(None, placed)]):
         if heading is not None:

@@ -36,7 +36,9 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option("-k", "--limit", help="How many results.")] = 5,
     kind: Annotated[EntryKind | None, typer.Option(help="Only this kind of entry.")] = None,
-    server: Annotated[str | None, typer.Option(help="Only entries of this server.")] = None,
+    server: Annotated[
+        list[str] | None, typer.Option(help="Only entries of this server; may be repeated.")
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(help="Only what has this tag, or whose server has it.")
     ] = None,
@@ -78,7 +80,7 @@ def search(
         raise InvalidInput("Give a query, or --batch FILE with many; one of the two.")
     filters = Filters.of(
         kinds=[kind] if kind else None,
-        servers=[server] if server is not None else None,
+        servers=server or None,
         tags=tag,
         read_only=read_only,
         destructive=not no_destructive,
@@ -86,7 +88,7 @@ def search(
     stages = Stages(rerank=rerank, split=not no_split, fold=not no_fold)
     wanted = Wanted(detail=detail, explain=explain, group_by_server=group)
     if batch is not None:
-        asked = Batch(batch, format, k, filters, stages)
+        asked = Batch(batch, Format.JSONL if as_json else format, k, filters, stages)
         run(lambda runtime: answer_batch(runtime, asked, wanted))
         return
     # What makes no sense is said before the model is loaded.
@@ -105,8 +107,14 @@ async def _search(
     runtime: Runtime, *, question: Question, quiet: bool, detail: Detail
 ) -> tuple[Answer, Mapping[EntryId, Entry]]:
     await open_index(runtime, quiet=quiet)
+    # What is in use was learned by the serving process: this one only takes it up.
+    await runtime.learner.look(learn=False)
     answer = await runtime.selector.search(
-        question.query, k=question.k, filters=question.filters, stages=question.stages
+        question.query,
+        k=question.k,
+        filters=question.filters,
+        stages=question.stages,
+        principal="local",
     )
     if detail is not Detail.FULL:
         return answer, {}

@@ -16,7 +16,6 @@ import typer
 
 from toolcrib_registry.errors import InvalidInput, NotFound
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.learning.learner import TenantState
 from toolcrib_server.learning.mode import LearningMode
 from toolcrib_server.learning.simulation import (
     JudgedQueries,
@@ -26,6 +25,7 @@ from toolcrib_server.learning.simulation import (
     query_hash,
     simulate,
 )
+from toolcrib_server.learning.standing import TenantState
 from toolcrib_server.runtime import Runtime
 
 from .options import AsJson

@@ -16,7 +16,7 @@ from toolcrib_registry.types import Entry, EntryId, EntryKind
 from toolcrib_server.selection.brief import Brief
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 
-from .sentences import NOTHING_FITS, explain, say_nothing_fits, say_nothing_found
+from .sentences import NOTHING_FITS, explain, say_nothing_fits, say_nothing_found, say_unanswered
 from .views import brief_fields, identity, render_entry
 
 _SHOWN_NAMES: Final = 5
@@ -142,6 +142,8 @@ class _Sheet:
             view["likelihood"] = round(answer.likelihood, 3)
         if answer.steps:
             view["steps"] = list(answer.steps)
+        if answer.unanswered:
+            view["unanswered"] = list(answer.unanswered)
         if self.wanted.group_by_server:
             view["groups"] = [
                 {"server": server, "names": [one.entry.name for _, one in group]}
@@ -246,6 +248,7 @@ def _headlines(answer: Answer) -> Iterator[str]:
     if answer.steps and answer.found:
         steps = (f"{n}. {_cut(step)}" for n, step in enumerate(answer.steps, start=1))
         yield f"Steps: {' '.join(steps)}"
+        yield from say_unanswered(answer)
 
 
 def _grouped(found: Sequence[Found]) -> list[tuple[str | None, list[tuple[int, Found]]]]:

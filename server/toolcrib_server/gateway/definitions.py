@@ -113,6 +113,7 @@ _SEARCH_OUTPUT: Final[Mapping[str, Any]] = {
         },
         "likelihood": {"type": "number"},
         "steps": {"type": "array", "items": {"type": "string"}},
+        "unanswered": {"type": "array", "items": {"type": "integer"}},
         "groups": {"type": "array", "items": {"type": "object"}},
         "detail": {"type": "string"},
         "omitted": {"type": "integer"},

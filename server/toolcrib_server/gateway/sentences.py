@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from toolcrib_server.selection.selector import Answer, Found
@@ -24,8 +25,19 @@ def explain(found: Found) -> str:
 
 def say_nothing_fits(answer: Answer) -> str:
     """Say that the registry seems to hold nothing that fits."""
-    chance = f" (likelihood {answer.likelihood:.0%})" if answer.likelihood is not None else ""
+    chance = (
+        f" (likelihood that anything does: {answer.likelihood:.0%})"
+        if answer.likelihood is not None
+        else ""
+    )
     return f"{NOTHING_FITS[:-1]}{chance}."
+
+
+def say_unanswered(answer: Answer) -> Iterator[str]:
+    """Say for which steps nothing seems to fit, where something fits others."""
+    if answer.unanswered and not answer.abstained:
+        which = ", ".join(str(step + 1) for step in answer.unanswered)
+        yield f"Nothing seems to fit step {which}."
 
 
 def say_nothing_found(answer: Answer) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from toolcrib_registry.errors import NotAuthenticated
+from toolcrib_registry.errors import InvalidInput, NotAuthenticated
 
 from .refusal import AsgiApp, Problem, Receive, Scope, Send, header_of, refuse
 
@@ -44,6 +44,8 @@ class Principal:
 
 
 _LOCAL = "local"
+_TAKEN = {_LOCAL, "everyone"}
+"""Names with a meaning of their own: this machine's user, and the tenant that all may share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,15 @@ class ApiKey:
     name: str
     secret: str = field(repr=False)
     role: Role = Role.USER
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is taken.
+
+        Raises:
+            InvalidInput: It is.
+        """
+        if self.name in _TAKEN:
+            raise InvalidInput(f"A key may not be named '{self.name}': give it another name.")
 
 
 class KeyRing:

@@ -14,9 +14,10 @@ import anyio.to_thread
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryId, Outcome, Verdict
 
-from .learner import Learner, TenantState
+from .learner import Learner
 from .mode import LearningMode
 from .recorder import MAX_QUERY_CHARS, OutcomeLog
+from .standing import TenantState
 
 Recall = Callable[[str], Awaitable[Sequence[EntryId]]]
 """Ranks entries for a query, best first, a hundred deep."""
@@ -70,14 +71,16 @@ class FeedbackDesk:
         Raises:
             InvalidInput: Nothing is given.
         """
-        await self._log.flush()
         forget = partial(
             self._store.forget_outcomes, principal=principal, tenant=tenant, before=before
         )
-        gone = await anyio.to_thread.run_sync(forget)
-        self._log.forget(principal)
-        self._learner.drop()
-        return gone
+        gone = await self._log.forget(
+            partial(self._learner.forget, forget),
+            principal=principal,
+            tenant=tenant,
+            before=before,
+        )
+        return gone.outcomes
 
     async def states(self) -> tuple[TenantState, ...]:
         """Tell how it stands with every tenant that has outcomes."""

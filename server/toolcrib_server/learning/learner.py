@@ -7,25 +7,27 @@ new. Forgetting takes effect with the next look, in every process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 
-from toolcrib_registry.errors import ToolcribError
+from toolcrib_registry.errors import NotPermitted, ToolcribError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import JsonObject, Learned, Outcome
+from toolcrib_registry.types import Forgotten, Learned, Outcome
 
-from .gate import Choice, decide
+from .gate import decide
 from .library import documents, plain_query, query_vectors, vectors_of
 from .mode import LearningMode, Sharing
 from .recorder import utc_now
-from .replay import ARMS, Arm, Report, replay
+from .replay import Arm, replay
 from .retrieval import IndexRetriever
+from .standing import TenantState, arm_in_use, render_report, state_of
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder, SearchIndex
@@ -38,20 +40,6 @@ _FEWEST_NEW: Final = 50
 """Outcomes before a tenant is learned from again, or a fifth of what it was learned from."""
 _NEW_SHARE: Final = 0.2
 _EVERY_H: Final = 24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TenantState:
-    """What stands with one tenant."""
-
-    tenant: str
-    outcomes: int
-    in_use: str | None
-    """The arm that searches use; None for nothing."""
-    reason: str
-    judged_at: datetime | None
-    report: JsonObject | None
-    """The last replay, as it was stored."""
 
 
 class Learner:
@@ -72,6 +60,10 @@ class Learner:
         self._sharing = sharing
         self._now = now
         self._ready: Mapping[str, Lessons] = {}
+        self._keeping = threading.Lock()
+        """Held while something is kept or forgotten: what was forgotten is not kept after it."""
+        self._forgotten: Counter[str] = Counter()
+        """How often something of a tenant was forgotten."""
         self._limiter = anyio.CapacityLimiter(1)
 
     def lessons(self, principal: str) -> Lessons | None:
@@ -85,6 +77,8 @@ class Learner:
                 await self.look()
             except ToolcribError as error:
                 logger.warning("Learning waits: %s", error)
+            except Exception as error:  # noqa: BLE001  # top of a task; its text may be a query's
+                logger.error("Learning waits: %s", type(error).__name__)
             await anyio.sleep(interval_s)
 
     async def look(self, *, learn: bool = True) -> None:
@@ -96,12 +90,16 @@ class Learner:
             self._ready = {}
             return
         work = partial(self._look, await self._index(), counts, learn=learn)
-        self._ready = await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def learn(
         self, tenant: str, *, on_progress: Callable[[int, int], None] | None = None
     ) -> Learned:
-        """Replay a tenant's outcomes now, and store what is in use from now on."""
+        """Replay a tenant's outcomes now, and store what is in use from now on.
+
+        Raises:
+            NotPermitted: Some of them were forgotten meanwhile; nothing is stored.
+        """
         work = partial(self._learn, await self._index(), tenant, on_progress=on_progress)
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
@@ -113,25 +111,49 @@ class Learner:
         encoder_id = (await self._index()).encoder.id
         return await anyio.to_thread.run_sync(self._states, encoder_id, counts)
 
-    def drop(self) -> None:
-        """Use nothing until the next look: something was forgotten."""
-        self._ready = {}
-
     # --- in a worker thread --------------------------------------------------------------------
 
-    def _look(
-        self, index: SearchIndex, counts: Mapping[str, int], *, learn: bool
-    ) -> dict[str, Lessons]:
-        encoder = index.encoder
+    def forget(self, forget: Callable[[], Forgotten]) -> Forgotten:
+        """Forget, and use nothing of the tenants concerned until the next look. Blocks."""
+        with self._keeping:
+            gone = forget()
+            self._forgotten.update(gone.tenants)
+            self._ready = {
+                tenant: lessons
+                for tenant, lessons in self._ready.items()
+                if tenant not in gone.tenants
+            }
+            return gone
+
+    def _look(self, index: SearchIndex, counts: Mapping[str, int], *, learn: bool) -> None:
+        with self._keeping:
+            seen = Counter(self._forgotten)
         ready: dict[str, Lessons] = {}
         for tenant, count in counts.items():
-            learned = self._store.find_learned(tenant, encoder.id)
-            if learn and _is_due(learned, count, now=self._now()):
-                learned = self._learn(index, tenant)
-            arm = arm_in_use(learned)
-            if learned is not None and arm is not None:
-                ready[tenant] = self._lessons(encoder, learned, arm, count)
-        return ready
+            try:
+                lessons = self._look_at(index, tenant, count, learn=learn)
+            except Exception as error:  # noqa: BLE001  # top of a task; its text may be a query's
+                logger.warning("Learning of %s waits: %s", tenant, type(error).__name__)
+                continue
+            if lessons is not None:
+                ready[tenant] = lessons
+        with self._keeping:
+            self._ready = {
+                tenant: lessons
+                for tenant, lessons in ready.items()
+                if self._forgotten[tenant] == seen[tenant]
+            }
+
+    def _look_at(
+        self, index: SearchIndex, tenant: str, count: int, *, learn: bool
+    ) -> Lessons | None:
+        learned = self._store.find_learned(tenant, index.encoder.id)
+        if learn and _is_due(learned, count, now=self._now()):
+            learned = self._learn(index, tenant)
+        arm = arm_in_use(learned)
+        if learned is None or arm is None:
+            return None
+        return self._lessons(index.encoder, learned, arm, count)
 
     def _lessons(self, encoder: Encoder, learned: Learned, arm: Arm, count: int) -> Lessons:
         from toolcrib_embeddings.adapter import QueryAdapter  # noqa: PLC0415  # slow to import
@@ -145,7 +167,9 @@ class Learner:
             return current
         adapter = memory = None
         if arm.adapter and learned.adapter:
-            adapter = QueryAdapter.load(learned.adapter, encoder_id=encoder.id)
+            adapter = QueryAdapter.load(
+                learned.adapter, encoder_id=encoder.id, dimension=encoder.dimension
+            )
         if arm.strength:
             outcomes = self._read(learned.tenant)
             memory = QueryMemory.of(outcomes, query_vectors(self._store, encoder, outcomes))
@@ -160,6 +184,7 @@ class Learner:
     ) -> Learned:
         from toolcrib_embeddings.adapter import train_adapter  # noqa: PLC0415  # slow to import
 
+        seen = self._forgotten[tenant]
         encoder, outcomes = index.encoder, self._read(tenant)
         queries = query_vectors(self._store, encoder, outcomes)
         live = self._store.iter_entries(live=True)
@@ -177,26 +202,35 @@ class Learner:
             tenant=tenant,
             encoder_id=encoder.id,
             at=self._now(),
-            report=_render(report, choice, len(outcomes)),
+            report=render_report(report, choice, len(outcomes)),
             adapter=adapter.dump() if adapter else None,
         )
-        self._store.put_learned(learned)
+        self._keep(learned, outcomes, seen)
         return learned
+
+    def _keep(self, learned: Learned, outcomes: Sequence[Outcome], seen: int) -> None:
+        with self._keeping:
+            forgotten = self._forgotten[learned.tenant] != seen
+            # Another process may have forgotten some.
+            if forgotten or _shrank(outcomes, self._read(learned.tenant)):
+                raise NotPermitted("Outcomes were forgotten while they were replayed. Try again.")
+            self._store.put_learned(learned)
 
     def _read(self, tenant: str) -> list[Outcome]:
         return list(self._store.iter_outcomes(tenant=tenant))
 
     def _states(self, encoder_id: str, counts: Mapping[str, int]) -> tuple[TenantState, ...]:
         return tuple(
-            _state(tenant, count, self._store.find_learned(tenant, encoder_id), self.mode)
+            state_of(tenant, count, self._store.find_learned(tenant, encoder_id), self.mode)
             for tenant, count in counts.items()
         )
 
 
-def arm_in_use(learned: Learned | None) -> Arm | None:
-    """Read which arm is in use; one that this release does not know is none."""
-    name = learned.report.get("inUse") if learned else None
-    return next((arm for arm in ARMS if arm.name == name), None)
+def _shrank(before: Sequence[Outcome], after: Sequence[Outcome]) -> bool:
+    """Say whether outcomes went for another reason than that the oldest made room for new ones."""
+    kept = {one.id for one in after}
+    gone = [one for one in before if one.id not in kept]
+    return bool(gone) and (len(after) < len(before) or gone[-1].at > after[0].at)
 
 
 def _is_due(learned: Learned | None, count: int, *, now: datetime) -> bool:
@@ -207,30 +241,3 @@ def _is_due(learned: Learned | None, count: int, *, now: datetime) -> bool:
     then: int = learned.report.get("outcomes", 0)
     # Fewer than then: the oldest made room, or some were forgotten.
     return abs(count - then) >= max(_FEWEST_NEW, _NEW_SHARE * then)
-
-
-def _render(report: Report, choice: Choice, outcomes: int) -> dict[str, Any]:
-    return {
-        "inUse": choice.arm.name if choice.arm else None,
-        "reason": choice.reason,
-        "outcomes": outcomes,
-        "learnedFrom": report.learned_from,
-        "cases": report.cases,
-        "before": report.before,
-        "gains": [asdict(gain) for gain in report.gains],
-    }
-
-
-def _state(tenant: str, count: int, learned: Learned | None, mode: LearningMode) -> TenantState:
-    arm = arm_in_use(learned)
-    reason = learned.report.get("reason", "") if learned else "not replayed yet"
-    if not mode.uses:
-        arm, reason = None, f"TOOLCRIB_LEARNING={mode} uses nothing"
-    return TenantState(
-        tenant=tenant,
-        outcomes=count,
-        in_use=arm.name if arm else None,
-        reason=reason,
-        judged_at=learned.at if learned else None,
-        report=learned.report if learned else None,
-    )

@@ -24,7 +24,17 @@ def query_vectors(
     store: Store, encoder: Encoder, outcomes: Iterable[Outcome]
 ) -> dict[str, FloatVector]:
     """Give a vector by `Outcome.query_hash`."""
-    return _vectors(store, encoder, {one.query_hash: plain_query(one.query) for one in outcomes})
+    queries = {one.query_hash: one.query for one in outcomes}
+    vectors = _kept(store, encoder, list(queries))
+    missing = {key: text for key, text in queries.items() if key not in vectors}
+    if missing:
+        texts = {key: plain_query(text) for key, text in missing.items()}
+        try:
+            vectors |= _encoded(store, encoder, texts)
+        finally:
+            # Some may have been forgotten meanwhile, here or by another process.
+            store.forget_vectors(list(missing.values()))
+    return vectors
 
 
 def documents(
@@ -60,15 +70,28 @@ def plain_query(query: str) -> str:
 
 
 def _vectors(store: Store, encoder: Encoder, texts: Mapping[str, str]) -> dict[str, FloatVector]:
+    found = _kept(store, encoder, list(texts))
+    missing = {key: text for key, text in texts.items() if key not in found}
+    return found | _encoded(store, encoder, missing)
+
+
+def _kept(store: Store, encoder: Encoder, keys: Sequence[str]) -> dict[str, FloatVector]:
+    """Read the vectors that are kept and sound."""
     import numpy as np  # noqa: PLC0415  # with the rest of what only learning needs
 
-    kept = store.get_embeddings(encoder.id, list(texts))
-    found: dict[str, FloatVector] = {
-        key: np.frombuffer(raw, dtype="<f4").astype(np.float32) for key, raw in kept.items()
-    }
-    missing = [key for key in texts if key not in found]
-    for start in range(0, len(missing), _AT_ONCE):
-        keys = missing[start : start + _AT_ONCE]
+    found: dict[str, FloatVector] = {}
+    for key, raw in store.get_embeddings(encoder.id, keys).items():
+        if len(raw) == np.dtype("<f4").itemsize * encoder.dimension:
+            vector = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+            if np.isfinite(vector).all():
+                found[key] = vector
+    return found
+
+
+def _encoded(store: Store, encoder: Encoder, texts: Mapping[str, str]) -> dict[str, FloatVector]:
+    found: dict[str, FloatVector] = {}
+    for start in range(0, len(texts), _AT_ONCE):
+        keys = list(texts)[start : start + _AT_ONCE]
         fresh = dict(zip(keys, encoder.encode([texts[key] for key in keys]), strict=True))
         raw = {key: vector.astype("<f4").tobytes() for key, vector in fresh.items()}
         store.put_embeddings(encoder.id, raw)

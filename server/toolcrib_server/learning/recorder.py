@@ -11,7 +11,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -25,6 +25,8 @@ from .plausibility import plausibility
 from .recent import RecentSearches
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 DAILY_LIMIT: Final = 500
 """Outcomes of one principal in a day. More is no use that a person or an agent makes."""
@@ -63,6 +65,7 @@ class OutcomeLog:
         self._now = now
         self._recent = RecentSearches(window=timedelta(minutes=_WINDOW_MIN))
         self._pending: deque[Outcome] = deque(maxlen=_CAPACITY)
+        self._writing = anyio.Lock()
         self._said: Counter[str] = Counter()
         self._today: date | None = None
 
@@ -152,6 +155,36 @@ class OutcomeLog:
 
     async def flush(self) -> None:
         """Write what is pending. A failed write keeps it for the next try."""
+        async with self._writing:
+            await self._flush()
+
+    async def forget(
+        self,
+        forget: Callable[[], T],
+        *,
+        principal: str | None = None,
+        tenant: str | None = None,
+        before: datetime | None = None,
+    ) -> T:
+        """Forget what is in memory, and call ``forget``, in a thread, while nothing is written.
+
+        Of outcomes, those go that fit all that is given; of what was shown, the principal's or all.
+        """
+        async with self._writing:
+            await self._flush()
+            gone = await anyio.to_thread.run_sync(forget)
+            self._recent.forget(principal)
+            kept = [
+                one
+                for one in self._pending
+                if (principal is not None and one.principal != principal)
+                or (tenant is not None and one.tenant != tenant)
+                or (before is not None and one.at >= before)
+            ]
+            self._pending = deque(kept, maxlen=_CAPACITY)
+            return gone
+
+    async def _flush(self) -> None:
         if not self._pending:
             return
         batch = tuple(self._pending)
@@ -163,12 +196,6 @@ class OutcomeLog:
         written = {one.id for one in batch}
         while self._pending and self._pending[0].id in written:
             self._pending.popleft()
-
-    def forget(self, principal: str | None = None) -> None:
-        """Drop what is in memory of one principal, or what everybody was shown."""
-        self._recent.forget(principal)
-        kept = [one for one in self._pending if one.principal != principal]
-        self._pending = deque(kept, maxlen=_CAPACITY)
 
     def _write(self, outcomes: Sequence[Outcome]) -> None:
         self._store.record_outcomes(outcomes, keep=self._keep)

@@ -248,6 +248,7 @@ def results_out(answer: Answer, hits: list[wire.SearchHit], *, grouped: bool) ->
         searched=answer.searched,
         left_out=len(answer.found) - len(hits),
         steps=list(answer.steps),
+        unanswered=list(answer.unanswered),
         likelihood=answer.likelihood,
         abstained=answer.abstained,
         reranked=answer.reranked,

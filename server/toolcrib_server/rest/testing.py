@@ -32,6 +32,7 @@ from toolcrib_server.learning.learner import Learner
 from toolcrib_server.learning.mode import LearningMode, Sharing
 from toolcrib_server.learning.recorder import OutcomeLog
 from toolcrib_server.selection.models import ModelSelector
+from toolcrib_server.selection.question import Stages
 from toolcrib_server.selection.selector import Selector
 from toolcrib_server.sync.indexer import Indexer
 from toolcrib_server.sync.reconcile import SyncReport
@@ -136,7 +137,8 @@ def open_desk(
     learner = Learner(store, indexer.index, mode=mode, sharing=sharing)
 
     async def recall(query: str) -> list[EntryId]:
-        answer = await searcher.search(query, k=100)
+        stages = Stages(fold=False, dependencies=False)
+        answer = await searcher.search(query, k=100, stages=stages)
         return [found.entry.id for found in answer.found]
 
     return FeedbackDesk(store, log, learner, recall)

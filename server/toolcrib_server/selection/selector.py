@@ -33,6 +33,8 @@ RETRIEVERS = ("dense", "lexical")
 """The signals that find an entry, and are always shown; the others explain its place."""
 _THREADS = 2
 """Encoding uses the cores by itself; more searches at once only fight for them."""
+_LONGEST_CACHED = 50
+"""Results; a longer answer is not kept, so that the memory of answers stays small."""
 _CACHED_ANSWERS = 512
 _NEAR = 3
 
@@ -65,6 +67,8 @@ class Answer:
     """How many entries were in the index."""
     steps: tuple[str, ...] = ()
     """The steps of the question; empty when it is one."""
+    unanswered: tuple[int, ...] = ()
+    """Those of the steps, by place, for which nothing seems to fit."""
     likelihood: float | None = None
     """Calibrated probability that anything here fits; None while nothing is calibrated."""
     abstained: bool = False
@@ -92,6 +96,7 @@ class Selector:
         self._index = index
         self._limiter = anyio.CapacityLimiter(_THREADS)
         self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
+        self._state: object = None
         self._is_warm = False
 
     async def search(
@@ -115,15 +120,19 @@ class Selector:
         question = ask(query, k=k, filters=filters, stages=stages)
         index = await self._index()
         lessons = self._lessons(principal) if self._lessons else None
-        # An answer is true for one revision of the registry, and only for that one.
-        key = (index.revision, question, lessons and (lessons.tenant, lessons.version))
+        # An answer is true for one state of the index, and only for that one.
+        state = index.state
+        key = (question, lessons and (lessons.tenant, lessons.version))
+        if state is not self._state:
+            self._answers.clear()
+            self._state = state
         if (answer := self._answers.get(key)) is not None:
             self._answers.move_to_end(key)
             return answer
         answer = await anyio.to_thread.run_sync(
             self._search, index, question, lessons, limiter=self._limiter
         )
-        if answer.revision == key[0]:
+        if self._state is state is index.state and len(answer.found) <= _LONGEST_CACHED:
             self._answers[key] = answer
         while len(self._answers) > _CACHED_ANSWERS:
             self._answers.popitem(last=False)
@@ -164,6 +173,7 @@ class Selector:
             revision,
             index.size,
             steps=ranking.steps,
+            unanswered=ranking.unanswered,
             likelihood=ranking.likelihood,
             abstained=ranking.abstained,
             reranked=ranking.reranked,

@@ -144,13 +144,16 @@ class Indexer:
     # --- in a worker thread, under the lock ------------------------------------------------
 
     def _catch_up(self, on_progress: Progress | None) -> IndexReport:
-        rebuilt: str | None = None
-        if self._index is None:
-            self._index, rebuilt = self._open()
-        index = self._index
+        index, rebuilt = (self._index, None) if self._index is not None else self._open()
         if rebuilt is None:
-            touched = self._touched_since(index.revision)
-            return self._apply(index, touched, on_progress, rebuilt=None)
+            report = self._apply(index, self._touched_since(index.revision), on_progress)
+        else:
+            report = self._fill(index, on_progress, rebuilt)
+        # Only now: an index that could not be filled must not answer as if nothing were there.
+        self._index = index
+        return report
+
+    def _fill(self, index: SearchIndex, on_progress: Progress | None, rebuilt: str) -> IndexReport:
         # Taken before reading the entries: what commits meanwhile is then seen again, not missed.
         head = self._store.head()
         documents = list(_documents(self._store.iter_entries(live=True)))
@@ -192,12 +195,7 @@ class Indexer:
             revision = changes[-1].revision
 
     def _apply(
-        self,
-        index: SearchIndex,
-        touched: _Touched,
-        on_progress: Progress | None,
-        *,
-        rebuilt: str | None,
+        self, index: SearchIndex, touched: _Touched, on_progress: Progress | None
     ) -> IndexReport:
         ids = dict.fromkeys(touched.ids)
         for server in touched.servers:
@@ -206,9 +204,7 @@ class Indexer:
         live = self._store.get_entries(tuple(ids), live=True) if ids else {}
         documents = list(_documents(live.values()))
         removals = frozenset(key for key in ids if key not in live and key in index)
-        return self._update(
-            index, documents, removals, touched.revision, on_progress, rebuilt=rebuilt
-        )
+        return self._update(index, documents, removals, touched.revision, on_progress, rebuilt=None)
 
     def _update(
         self,
@@ -249,11 +245,13 @@ class Indexer:
         import numpy as np  # noqa: PLC0415  # slow
 
         stored = self._store.get_embeddings(encoder.id, tuple(texts))
-        vectors = {
+        rows = {
             key: np.frombuffer(raw, dtype="<f4")
             for key, raw in stored.items()
             if len(raw) == 4 * encoder.dimension
         }
+        # What is no direction (damaged, or written by another) is encoded again.
+        vectors = {key: row for key, row in rows.items() if 0 < float(row @ row) < np.inf}
         missing = [key for key in texts if key not in vectors]
         # Alike lengths together: a batch costs as much as its longest text.
         missing.sort(key=lambda key: len(texts[key]))

@@ -19,7 +19,7 @@ from toolcrib_registry.store.outcomes import (
     outcome_from,
 )
 from toolcrib_registry.tables import LearnedRow, OutcomeRow
-from toolcrib_registry.types import EntryId, Learned, Outcome, OutcomeSource, Verdict
+from toolcrib_registry.types import EntryId, Forgotten, Learned, Outcome, OutcomeSource, Verdict
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -116,7 +116,7 @@ def test_what_is_named_is_forgotten(store: Store, chosen: dict[str, Any], left: 
     gone = store.forget_outcomes(**chosen)
 
     assert sorted(one.id for one in store.iter_outcomes()) == left
-    assert gone == 3 - len(left)
+    assert gone.outcomes == 3 - len(left)
 
 
 def test_forgetting_needs_to_be_told_what(store: Store) -> None:
@@ -136,6 +136,31 @@ def test_what_was_learned_from_forgotten_outcomes_goes_too(store: Store) -> None
     assert store.find_learned("a", "e") is None
     assert store.find_learned("a", "f") is None
     assert store.find_learned("b", "e") == learned(tenant="b")
+
+
+def test_what_a_tenant_learned_stays_where_none_of_its_outcomes_go(store: Store) -> None:
+    store.record_outcomes([outcome(1, principal="p"), outcome(2, tenant="b", principal="q")])
+    store.put_learned(learned())
+    assert store.forget_outcomes(tenant="a", principal="q") == Forgotten(0, frozenset())
+    assert store.find_learned("a", "e") == learned()
+    assert store.forget_outcomes(principal="p") == Forgotten(1, frozenset({"a"}))
+
+
+def test_vectors_of_queries_that_nobody_asks_any_more_go_too(store: Store) -> None:
+    shared, lone = outcome(1, principal="p"), outcome(2, principal="p", query="\ud800 lone")
+    store.record_outcomes([shared, lone, outcome(3, query=shared.query, tenant="b")])
+    vectors = {shared.query_hash: b"1", lone.query_hash: b"2", "document": b"3"}
+    for encoder in ("e", "f"):
+        store.put_embeddings(encoder, vectors)
+
+    store.forget_outcomes(principal="p")
+
+    left = {shared.query_hash: b"1", "document": b"3"}
+    assert [store.get_embeddings(encoder, list(vectors)) for encoder in "ef"] == [left, left]
+    store.forget_vectors([shared.query])
+    assert store.get_embeddings("e", list(vectors)) == left
+    store.forget_outcomes(tenant="b")
+    assert store.get_embeddings("e", list(vectors)) == {"document": b"3"}
 
 
 def test_what_is_learned_replaces_what_was(store: Store) -> None:

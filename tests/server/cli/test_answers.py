@@ -62,7 +62,8 @@ def test_steps_and_likelihoods_have_columns(capsys: pytest.CaptureFixture[str]) 
 def test_an_abstention_is_said_first(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, answer(found("now"), abstained=True, likelihood=0.04))
     assert lines[0] == (
-        "Nothing in the registry seems to fit (likelihood 4%). The nearest, all unlikely:"
+        "Nothing in the registry seems to fit (likelihood that anything does: 4%). "
+        "The nearest, all unlikely:"
     )
 
 

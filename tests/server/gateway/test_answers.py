@@ -78,7 +78,8 @@ def test_nothing_that_fits_is_said_plainly_with_the_nearest_marked():
     given = answer(tool("a"), tool("b"), abstained=True, likelihood=0.0312)
     view, text = shown(given, Wanted())
     assert text.startswith(
-        "Nothing in the registry seems to fit (likelihood 3%). The nearest, all unlikely:\n1. "
+        "Nothing in the registry seems to fit (likelihood that anything does: 3%). "
+        "The nearest, all unlikely:\n1. "
     )
     assert text.count("(unlikely)") == 2
     assert "say so, or search in other words" in text

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toolcrib_registry.errors import InvalidInput, NotPermitted, StoreError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import CallRecord, EntryId, OutcomeSource, ServerName, Verdict
+from toolcrib_registry.types import CallRecord, EntryId, Outcome, OutcomeSource, ServerName, Verdict
 from toolcrib_server.learning.mode import LearningMode, Sharing
 from toolcrib_server.learning.plausibility import UNSEEN, plausibility
 from toolcrib_server.learning.recorder import DAILY_LIMIT, OutcomeLog
@@ -167,10 +173,59 @@ async def test_what_is_forgotten_is_not_written_later(store: Store) -> None:
     for principal in "pq":
         log.note_search(principal, "q", [A])
         log.note_call(call(A, principal=principal))
-    log.forget("p")
+    await log.forget(partial(store.forget_outcomes, principal="p"), principal="p")
     log.note_call(call(A, principal="p"))
     await log.flush()
     assert store.count_outcomes() == {"q": 1}
+
+
+async def test_what_is_noted_meanwhile_goes_only_if_it_fits(store: Store) -> None:
+    log = log_of(store)
+    noted: list[dict[str, Any]] = [
+        {"principal": "p"},
+        {"principal": "q"},
+        {"tenant": "p"},
+        {"before": datetime(2026, 8, 1, tzinfo=UTC)},
+    ]
+    for chosen in noted:
+
+        def forget() -> None:
+            log.note_search("p", "q", [A])
+            log.note_call(call(A))
+
+        await log.forget(forget, **chosen)
+        log.note_call(call(A))
+    await log.flush()
+    assert store.count_outcomes() == {"p": 3}
+
+
+class SlowStore(Store):
+    """A store that waits before it writes outcomes, as behind a long transaction."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.began, self.may_go = Event(), Event()
+
+    def record_outcomes(self, records: Sequence[Outcome], *, keep: int = 100_000) -> None:
+        self.began.set()
+        assert self.may_go.wait(10)
+        super().record_outcomes(records, keep=keep)
+
+
+async def test_what_is_being_written_is_forgotten_too(store: Store, tmp_path: Path) -> None:
+    slow = SlowStore(f"sqlite:///{tmp_path}/toolcrib.db")
+    log = log_of(slow)
+    log.note_search("p", "secret", [A])
+    log.note_call(call(A))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(log.flush)
+        await anyio.to_thread.run_sync(slow.began.wait, 10)
+        forget = partial(slow.forget_outcomes, principal="p")
+        tasks.start_soon(partial(log.forget, forget, principal="p"))
+        await anyio.wait_all_tasks_blocked()
+        slow.may_go.set()
+    assert store.count_outcomes() == {}
+    slow.close()
 
 
 @given(st.lists(st.integers(0, 200), unique=True), st.integers(0, 200), st.integers(0, 200))

@@ -1,10 +1,12 @@
 """Feedback over HTTP: recorded, weighed, forgotten, and only where it is allowed."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from toolcrib_registry.types import Learned
 from toolcrib_server.guard import ApiKey, KeyRing, Role
 from toolcrib_server.learning.mode import LearningMode, Sharing
 
@@ -136,3 +138,18 @@ async def test_an_administrator_sees_how_learning_stands(open_api: OpenApi) -> N
                 }
             ],
         }
+
+
+async def test_nobody_can_destroy_what_another_tenant_learned(open_api: OpenApi) -> None:
+    async with open_api(keys=KEYS) as api:
+        api.add_tools("weather", "forecast")
+        await tell(api, OTHER)
+        store = api.deps.store
+        learned = Learned(tenant="other", encoder_id="e", at=datetime.now(UTC), report={})
+        store.put_learned(learned)
+        for params in ({"tenant": "other", "principal": "reader"}, {}):
+            answer = await api.http.delete("/api/v1/feedback", params=params, headers=bearer(USER))
+            assert (answer.status_code, answer.json()) == (200, {"forgotten": 0})
+            assert store.find_learned("other", "e") == learned
+        await api.http.delete("/api/v1/feedback", headers=bearer(OTHER))
+        assert store.find_learned("other", "e") is None

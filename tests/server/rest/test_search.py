@@ -60,6 +60,7 @@ ANSWER = Answer(
     Revision(3),
     searched=9,
     steps=("a", "b"),
+    unanswered=(1,),
     likelihood=0.3,
     abstained=True,
     reranked=True,
@@ -85,6 +86,7 @@ async def test_all_that_is_known_of_an_answer_is_shown(api):
         "searched": 9,
         "leftOut": 0,
         "steps": ["a", "b"],
+        "unanswered": [1],
         "likelihood": 0.3,
         "abstained": True,
         "reranked": True,
@@ -147,3 +149,12 @@ async def test_hits_keep_within_the_tokens_asked_for(api):
         assert sum(count(hit.model_dump_json(exclude_none=True)) for hit in given) <= budget
         assert shown["leftOut"] == 9 - len(hits)
     assert len(hits) == 9
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("read_only", "readOnly"), ("servers", "server")])
+async def test_a_misspelt_parameter_is_refused_and_not_passed_over(api, wrong: str, meant: str):
+    transport = httpx.ASGITransport(build_api(api.deps))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        answer = await http.get("/api/v1/search", params={"query": "x", wrong: "true"})
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == f"There is no parameter '{wrong}'. Did you mean {meant}?"

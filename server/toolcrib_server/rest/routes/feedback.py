@@ -12,7 +12,7 @@ from toolcrib_registry import wire
 from toolcrib_registry.errors import NotPermitted
 from toolcrib_registry.types import Outcome, split_id
 from toolcrib_server.guard import Principal, Role
-from toolcrib_server.learning.learner import TenantState
+from toolcrib_server.learning.standing import TenantState
 from toolcrib_server.rest.deps import Admin, Parts, User
 
 router = APIRouter(tags=["learning"])

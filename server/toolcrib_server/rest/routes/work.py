@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
 from toolcrib_registry import wire
+from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Entry, EntryId, EntryKind, Revision, ServerName
 from toolcrib_server.guard import Principal
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
@@ -33,7 +35,22 @@ _MAX_REVISION = 2**63 - 1
 UrlQuery = Annotated[wire.Text, Field(min_length=1, max_length=10_000)]
 
 
-@router.get("/search", summary="Find tools, prompts, resources and models for a task")
+def _refuse_unknown(request: Request) -> None:
+    """Refuse a parameter that is misspelt: a filter that is passed over finds too much."""
+    route: Any = request.scope["route"]
+    known: list[str] = [field.alias for field in route.dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise InvalidInput(f"There is no parameter {name!r}.{hint}")
+
+
+@router.get(
+    "/search",
+    summary="Find tools, prompts, resources and models for a task",
+    dependencies=[Depends(_refuse_unknown)],
+)
 async def search_by_url(
     parts: Parts,
     user: User,
