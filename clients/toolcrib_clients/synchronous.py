@@ -86,7 +86,7 @@ class Toolcrib:
         destructive: bool = True,
         detail: Detail = "brief",
         max_tokens: int | None = None,
-        rerank: Rerank = "auto",
+        rerank: Rerank = "off",
         split: bool = True,
         fold: bool = True,
         dependencies: bool = True,

@@ -33,8 +33,7 @@ from .structure import Placed, bring_dependencies, cover, fold, most_dependencie
 _RECALLED: Final = 100
 """Candidates from each retriever, at least; more when more are asked for."""
 _RECALLED_FOR_STEP: Final = 20
-"""Further ones for each step by words; by meaning too where the asker gave it, for then the whole
-need not speak of it."""
+"""Further ones for each step that the asker gave, which the whole need not speak of."""
 _WORTH_COVERING: Final = 0.5
 """Likelihood that anything fits a step, from which the best for it has a place in the answer."""
 _SPARE: Final = 20
@@ -160,11 +159,11 @@ def _recall(
     by_meaning = _places(dense.search(asked.vectors[0], k=depth, scope=scope))
     by_words = _places(lexical.search(asked.texts[0], k=depth, scope=scope))
     ids = {*by_meaning, *by_words}
-    for text, vector in zip(asked.texts[1:], asked.vectors[1:], strict=True):
-        found = lexical.search(text, k=_RECALLED_FOR_STEP, scope=scope)
-        if asked.given:
-            found += dense.search(vector, k=_RECALLED_FOR_STEP, scope=scope)
-        ids |= {id_ for id_, _ in found}
+    if asked.given:
+        for text, vector in zip(asked.texts[1:], asked.vectors[1:], strict=True):
+            found = dense.search(vector, k=_RECALLED_FOR_STEP, scope=scope)
+            found += lexical.search(text, k=_RECALLED_FOR_STEP, scope=scope)
+            ids |= {id_ for id_, _ in found}
     mask, rows = dense.roster.mask(scope), dense.roster.rows
     spoken_for = [
         id_
@@ -240,7 +239,8 @@ def _arrange(
     ranked = [roster.rows[ids[place]] for place in order.tolist()]
     placed = [Placed(row) for row in ranked]
     if question.options.fold:
-        placed = fold(ranked, dense.vectors[ranked], roster)
+        kept = {roster.rows[id_] for id_ in wanted}
+        placed = fold(ranked, dense.vectors[ranked], roster, most=k + _SPARE, kept=kept)
     if wanted:
         needy = brings and any(roster.label(each.row).depends_on for each in placed[:k])
         room = k - most_dependencies(k) if needy else k

@@ -17,7 +17,7 @@ from .lexical import Bm25Index
 from .probes import calibrate, make_probes
 from .search_signals import Background, Rarity, SearchSignals
 
-FALSE_ABSTENTIONS: Final = 0.05
+FALSE_ABSTENTIONS: Final = 0.02
 """Of the questions that have an answer, the share that is answered with "nothing fits"."""
 
 

@@ -34,7 +34,7 @@ class SearchOptions:
     """Which stages of a search run."""
 
     fusion: Fusion = Fusion.WEIGHTED
-    rerank: Rerank = Rerank.AUTO
+    rerank: Rerank = Rerank.OFF
     budget_ms: float = 50.0
     """What a search may take, encoding included, before ``Rerank.AUTO`` leaves the second stage."""
     split: bool = True

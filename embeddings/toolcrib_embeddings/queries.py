@@ -21,6 +21,7 @@ _WIDE_ENDS: Final = "\u3002\uff01\uff1f\uff1b"
 _SENTENCE_END: Final = re.compile(rf"(?<=[.!?;])\s+|(?<=[{_WIDE_ENDS}])\s*|\s*\n\s*")
 _CLAUSE_START: Final = re.compile(
     r",?\s+(?:and\s+then|and\s+also|as\s+well\s+as|additionally|then|also|and|plus)\s+"
+    r"(?!not\b|never\b|without\b|don't\b)"  # what is not to be done is no step
     r"|,\s+(?=\w+ing\b)",
     re.IGNORECASE,
 )

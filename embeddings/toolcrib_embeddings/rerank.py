@@ -19,7 +19,7 @@ import numpy as np
 from .encoder import FloatMatrix, FloatVector
 from .options import Rerank, SearchOptions
 
-MAX_RERANKED: Final = 10
+MAX_RERANKED: Final = 8
 """Candidates, the best of the first stage."""
 WEIGHT: Final = 0.25
 """Of the standardised signal, against standard deviations of the first stage's score."""

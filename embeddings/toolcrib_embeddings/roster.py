@@ -22,7 +22,7 @@ from .corpus import Document, split_words
 _KINDS: Final = tuple(EntryKind)
 _NO_SERVER: Final = -1
 _REMEMBERED_SCOPES: Final = 64
-_KEPT_CHARS: Final = 320
+_KEPT_CHARS: Final = 240
 
 
 @dataclass(frozen=True, slots=True)

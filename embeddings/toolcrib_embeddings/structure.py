@@ -32,12 +32,20 @@ class Placed:
     required_by: tuple[int, ...] = ()
 
 
-def fold(ranked: Sequence[int], vectors: FloatMatrix, roster: Roster) -> list[Placed]:
+def fold(
+    ranked: Sequence[int],
+    vectors: FloatMatrix,
+    roster: Roster,
+    *,
+    most: int,
+    kept: Collection[int] = (),
+) -> list[Placed]:
     """Put rows that are the same tool at several servers in one place, that of the best of them.
 
     ``vectors`` has a unit row for each of ``ranked``. The same tool: the same kind and name, but
     for case and punctuation, and nearly the same meaning. The one that the registry has known
-    longest stands for them, so that a copy does not push aside what it copies.
+    longest stands for them, so that a copy does not push aside what it copies. There are at most
+    ``most`` places, and those of the rows in ``kept``.
     """
     groups: list[list[int]] = []
     by_name: dict[tuple[str, str], list[int]] = {}
@@ -45,19 +53,30 @@ def fold(ranked: Sequence[int], vectors: FloatMatrix, roster: Roster) -> list[Pl
     for place, row in enumerate(ranked):
         kind = roster.ids[row].partition(":")[0]
         alike = by_name.setdefault((kind, roster.plain_name(row)), [])
-        leaders = np.array([groups[number][0] for number in alike], dtype=np.intp)
-        same = (vectors[leaders] @ vectors[place] >= _SAME_MEANING) & (
-            servers[leaders] != servers[place]
-        )
-        if same.any():
-            groups[alike[int(np.argmax(same))]].append(place)
-        else:
+        if not alike and len(groups) >= most and row not in kept:
+            continue
+        leaders = [groups[number][0] for number in alike]
+        found = _find_same(leaders, place, vectors, servers) if leaders else None
+        if found is None:
             alike.append(len(groups))
             groups.append([place])
+        else:
+            groups[alike[found]].append(place)
     return [_folded([ranked[place] for place in group], roster) for group in groups]
 
 
+def _find_same(
+    leaders: Sequence[int], place: int, vectors: FloatMatrix, servers: NDArray[np.int32]
+) -> int | None:
+    others = np.array(leaders, dtype=np.intp)
+    alike = vectors[others] @ vectors[place] >= _SAME_MEANING
+    same = alike & (servers[others] != servers[place])
+    return int(np.argmax(same)) if same.any() else None
+
+
 def _folded(rows: Sequence[int], roster: Roster) -> Placed:
+    if len(rows) == 1:
+        return Placed(rows[0])
     oldest = min(rows, key=lambda row: roster.label(row).added_at_s)
     return Placed(oldest, tuple(row for row in rows if row != oldest))
 

@@ -547,7 +547,7 @@ class SearchQuery(WireIn):
     """``name``: names and scores. ``brief``: descriptions, shortened. ``full``: definitions too."""
     max_tokens: Annotated[int, Field(ge=1, le=_MAX_NUMBER)] | None = None
     """Leave out the last hits when the hits together would have more tokens."""
-    rerank: Literal["auto", "on", "off"] = "auto"
+    rerank: Literal["auto", "on", "off"] = "off"
     """Whether a second stage orders the best: ``auto`` where there is time for it."""
     split: StrictBool = True
     """Split a task of several steps, and cover each."""

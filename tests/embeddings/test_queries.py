@@ -22,6 +22,7 @@ from toolcrib_embeddings.queries import MAX_STEPS, split_steps
         ),
         ("find trains from Rome to Milan and back home again please", None),
         ("translate this text into German and French", []),
+        ("what did I change in my copy and not commit yet", []),
         ("今天的天气怎么样 在北京。 请 帮 我 订 机票。", None),
         ("line one has words\nline two has words", ["line one has words", "line two has words"]),
     ],

@@ -52,7 +52,7 @@ def search(
     detail: Annotated[Detail, typer.Option(help="How much --json says of each.")] = Detail.BRIEF,
     rerank: Annotated[
         Rerank, typer.Option(help="Order the best by a second stage; auto: where there is time.")
-    ] = Rerank.AUTO,
+    ] = Rerank.OFF,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each result is where it is.")
     ] = False,

@@ -80,7 +80,7 @@ class Filters:
 class Stages:
     """Which stages of a search run."""
 
-    rerank: Rerank = Rerank.AUTO
+    rerank: Rerank = Rerank.OFF
     split: bool = True
     """Split a task of several steps, and cover each."""
     fold: bool = True
