@@ -24,7 +24,7 @@ from .index import FaissIndex, Scored
 from .judging import Judge, Verdict
 from .lessons import Lessons
 from .lexical import Bm25Index
-from .options import SearchOptions
+from .options import Rerank, SearchOptions
 from .queries import MAX_STEPS, split_steps
 from .rerank import MAX_RERANKED, WEIGHT, Reranker
 from .roster import Roster, Scope
@@ -99,13 +99,18 @@ def answer(
         lexical=evidence.signals[LEXICAL][0],
     )
     fused = combine(question.options.fusion, evidence)
-    best = np.argsort(-fused.scores, kind="stable")[:MAX_RERANKED]
-    texts = [dense.roster.label(dense.roster.rows[candidates.ids[n]]).text for n in best.tolist()]
-    spent_ms = 1e3 * (time.perf_counter() - began)
-    depth = reranker.affordable(texts, question.options, spent_ms=spent_ms)
-    spoken_of = reranker.scores(asked.texts[0], texts[:depth]) if depth > 1 else None
-    if spoken_of is not None:
-        fused = add_signal(fused, TOKENS, spoken_of, best[:depth], WEIGHT)
+    reranked = None
+    if question.options.rerank is not Rerank.OFF:
+        reranked = _rerank(
+            asked,
+            question.options,
+            candidates.ids,
+            fused,
+            roster=dense.roster,
+            reranker=reranker,
+            began=began,
+        )
+    fused = reranked or fused
     steps = _judge_steps(asked, evidence, judge)
     wanted = [candidates.ids[n] for n in _best_of(fused, steps, given=asked.given)]
     brings = question.options.dependencies and not verdict.abstained
@@ -117,7 +122,7 @@ def answer(
         tuple(step for step, one in enumerate(steps) if one.abstained),
         verdict.likelihood,
         verdict.abstained,
-        reranked=spoken_of is not None,
+        reranked=reranked is not None,
     )
 
 
@@ -199,6 +204,27 @@ def _weigh(
 
 
 # --- what is answered ----------------------------------------------------------------------------
+
+
+def _rerank(
+    asked: _Asked,
+    options: SearchOptions,
+    ids: Sequence[EntryId],
+    fused: Fused,
+    *,
+    roster: Roster,
+    reranker: Reranker,
+    began: float,
+) -> Fused | None:
+    """Add what the second stage says of the best; None when it has no time, or nothing to say."""
+    best = np.argsort(-fused.scores, kind="stable")[:MAX_RERANKED]
+    texts = [roster.label(roster.rows[ids[n]]).text for n in best.tolist()]
+    spent_ms = 1e3 * (time.perf_counter() - began)
+    depth = reranker.affordable(texts, options, spent_ms=spent_ms)
+    spoken_of = reranker.scores(asked.texts[0], texts[:depth]) if depth > 1 else None
+    if spoken_of is None:
+        return None
+    return add_signal(fused, TOKENS, spoken_of, best[:depth], WEIGHT)
 
 
 def _judge_steps(asked: _Asked, evidence: Evidence, judge: Judge) -> list[Verdict]:
