@@ -7,15 +7,28 @@
     │   ├── InvalidConfig       a configuration file: which file, which key, how to mend it
     │   └── InvalidArguments    a call's arguments: which field, what was expected
     ├── NotFound                no such server or entry; near names are offered
+    │   ├── RevisionNotFound        the entry has no such revision; those it has are named
+    │   └── EntryGone               it was there; when it went, and what replaced it
+    ├── TooManyReaders          as many follow the change log as may
     ├── AlreadyExists           the name is taken
+    ├── EntryChanged            the entry is no longer as it was when the caller looked at it
     ├── NotPermitted            the caller may not do this
     │   └── NotAuthenticated        the caller has shown no key, or one that is not known
     ├── NotCallable             found, but nothing to call: disabled, or a catalogue's entry
+    │   ├── NoModelFits             no model that can be called meets the limits
+    │   └── EntryQuarantined        set aside until somebody approves it
     ├── UpstreamError           the upstream server is to blame
     │   ├── UpstreamUnavailable     it cannot be reached
     │   ├── UpstreamTimeout         it did not answer in time
     │   ├── UpstreamProtocolError   it answered with something that is not MCP
-    │   └── ResultTooLarge          it answered with more than the limit
+    │   ├── ResultTooLarge          it answered with more than the limit
+    │   ├── RateLimited             a model's provider has had enough for now
+    │   ├── AnswerCut               a model's answer broke off before its end
+    │   ├── CredentialsRefused      a model's provider does not take our key
+    │   └── RequestRefused          a model's provider does not take the request as it is
+    │       └── ContextTooLong          it is longer than the model can read
+    ├── BudgetExceeded          the caller's key has spent what it may
+    ├── LeaseLost               another process has taken over the server's sync
     ├── StoreError              the database
     │   ├── StoreBusy               locked by another process for too long
     │   ├── StoreReadOnly           cannot be written
@@ -29,6 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 _LONGEST_SHOWN = 100
@@ -108,6 +122,57 @@ class NotFound(ToolcribError):
         self.near = tuple(near)
 
 
+class RevisionNotFound(NotFound):
+    """An entry has no such revision. ``known`` are its last ones, oldest first."""
+
+    code = "revision-not-found"
+    title = "No such revision"
+
+    def __init__(
+        self, subject: str, revision: int, *, known: Sequence[int], earlier: bool = False
+    ) -> None:
+        super().__init__("revision", str(revision))
+        listed = ", ".join(map(str, known))
+        which = f"its last {len(known)} are" if earlier else "it has"
+        self.detail = f"{subject} has no revision {revision}; {which} {listed}."
+        self.args = (self.detail,)
+        self.subject = subject
+        self.known = tuple(known)
+
+
+class EntryGone(NotFound):
+    """The entry was removed. ``replaced_by`` is the name of what took its place, if anything."""
+
+    code = "gone"
+    title = "No longer there"
+
+    def __init__(
+        self, what: str, name: str, *, removed_at: datetime, replaced_by: str | None = None
+    ) -> None:
+        super().__init__(what, name, near=(replaced_by,) if replaced_by else ())
+        instead = f" It was replaced by {replaced_by!r}." if replaced_by else ""
+        self.detail = (
+            f"The {what} {name!r} was removed at {removed_at:%Y-%m-%d %H:%M} UTC.{instead}"
+        )
+        self.args = (self.detail,)
+        self.removed_at = removed_at
+        self.replaced_by = replaced_by
+
+
+class TooManyReaders(ToolcribError):
+    """As many readers follow the change log as this process allows."""
+
+    code = "too-many-readers"
+    title = "Too many follow the change log"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} readers follow the change log already. Try again when one has left, or ask "
+            "for `changes` from time to time."
+        )
+        self.limit = limit
+
+
 class AlreadyExists(ToolcribError):
     """The name is taken."""
 
@@ -118,6 +183,22 @@ class AlreadyExists(ToolcribError):
         super().__init__(f"A {what} named {name!r} exists already.")
         self.what = what
         self.name = name
+
+
+class EntryChanged(ToolcribError):
+    """The entry is no longer as it was when the caller looked at it: nothing was written."""
+
+    code = "entry-changed"
+    title = "Changed meanwhile"
+
+    def __init__(self, what: str, name: str, *, seen: int, now: int) -> None:
+        super().__init__(
+            f"The {what} {name!r} has changed since revision {seen}, which was looked at: it is at "
+            f"revision {now}. Look at it again."
+        )
+        self.name = name
+        self.seen = seen
+        self.now = now
 
 
 class NotPermitted(ToolcribError):
@@ -139,6 +220,29 @@ class NotCallable(ToolcribError):
 
     code = "not-callable"
     title = "Not callable"
+
+
+class NoModelFits(NotCallable):
+    """No model that can be called meets the limits, or can do what the request needs."""
+
+    code = "no-model-fits"
+    title = "No model fits"
+
+
+class EntryQuarantined(NotCallable):
+    """The entry is set aside: nobody finds or calls it until it is approved."""
+
+    code = "quarantined"
+    title = "Quarantined"
+
+    def __init__(self, name: str, reasons: Sequence[str]) -> None:
+        why = f": {'; '.join(reason.rstrip('.') for reason in reasons)}" if reasons else ""
+        super().__init__(
+            f"{name!r} is quarantined{why}. Somebody who looked at it can release it: "
+            f"`toolcrib approve {name}`."
+        )
+        self.name = name
+        self.reasons = tuple(reasons)
 
 
 class UpstreamError(ToolcribError):
@@ -204,6 +308,79 @@ class ResultTooLarge(UpstreamError):
         )
         self.size = size
         self.limit = limit
+
+
+class RateLimited(UpstreamError):
+    """A model's provider takes no more for now. ``retry_after_s`` is what it asks to wait."""
+
+    code = "rate-limited"
+    title = "The provider's rate limit is reached"
+
+    def __init__(
+        self, server: str, detail: str = "", *, retry_after_s: float | None = None
+    ) -> None:
+        wait = f" Try again in {retry_after_s:.0f} s." if retry_after_s is not None else ""
+        said = f": {detail.rstrip('.')}" if detail else ""
+        super().__init__(server, f"The rate limit of {server!r} is reached{said}.{wait}")
+        self.retry_after_s = retry_after_s
+
+
+class AnswerCut(UpstreamError):
+    """A model's answer broke off before its end."""
+
+    code = "answer-cut"
+    title = "The answer broke off"
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(server, f"The answer of {server!r} broke off: it {reason}.")
+        self.reason = reason
+
+
+class CredentialsRefused(UpstreamError):
+    """A model's provider does not take the key that is registered for it."""
+
+    code = "credentials-refused"
+    title = "The provider refuses the registered key"
+
+
+class RequestRefused(UpstreamError):
+    """A model's provider does not take the request as it is; ``param`` is what it names."""
+
+    code = "request-refused"
+    title = "The provider refuses the request"
+
+    def __init__(self, server: str, detail: str, *, param: str | None = None) -> None:
+        super().__init__(server, detail)
+        self.param = param
+
+
+class ContextTooLong(RequestRefused):
+    """The request is longer than the model can read."""
+
+    code = "context-too-long"
+    title = "The request is too long for the model"
+
+
+class BudgetExceeded(ToolcribError):
+    """The caller's key has spent what it may; ``retry_after_s`` is until it may again."""
+
+    code = "budget-exceeded"
+    title = "The budget is spent"
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class LeaseLost(ToolcribError):
+    """Another process has taken over the sync of a server: what was to be written is not."""
+
+    code = "lease-lost"
+    title = "Another process syncs this server"
+
+    def __init__(self, server: str) -> None:
+        super().__init__(f"Another process has taken over the sync of server {server!r}.")
+        self.server = server
 
 
 class StoreError(ToolcribError):

@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
@@ -123,6 +123,11 @@ def _named(table: str) -> Any:
     return table
 
 
+def _default(value: str) -> dict[str, Any]:
+    """Give rows that were written before the column was there a value, as SQL, for it."""
+    return {"server_default": text(value)}
+
+
 class ServerRow(SQLModel, table=True):
     """A registered server with its health."""
 
@@ -145,6 +150,15 @@ class ServerRow(SQLModel, table=True):
     transport: dict[str, Any] = Field(sa_type=JsonText)
     instructions: str | None = Field(sa_type=PlainText)
     quarantined: list[dict[str, str]] = Field(sa_type=JsonText)
+    on_change: str = Field(sa_type=PlainText, sa_column_kwargs=_default("'mark'"))
+    failures: int = Field(sa_column_kwargs=_default("0"))
+    next_attempt_at: datetime | None = Field(sa_type=UtcTime)
+    fresh_until: datetime | None = Field(sa_type=UtcTime)
+    changed_at: datetime | None = Field(sa_type=UtcTime)
+    duration_ms: float | None = Field(sa_type=Double)
+    listing_digest: str | None = Field(sa_type=PlainText)
+    cache_scope: str | None = Field(sa_type=PlainText)
+    capabilities: dict[str, Any] | None = Field(sa_type=JsonText)
 
 
 class EntryRow(SQLModel, table=True):
@@ -155,6 +169,8 @@ class EntryRow(SQLModel, table=True):
         Index("entries_by_name", "kind", "name", unique=True),
         # Covers the question each sync asks: which entries of this server, with which hashes?
         Index("entries_by_server", "server", "id", "content_hash"),
+        # Covers the question of what search should know, and since when.
+        Index("entries_by_state", "enabled", "trust", "server", "id", "revision"),
     )
 
     id: str = Field(primary_key=True, sa_type=KeyText)
@@ -174,6 +190,9 @@ class EntryRow(SQLModel, table=True):
     description: str = Field(sa_type=PlainText)
     definition: dict[str, Any] | None = Field(sa_type=JsonText)
     descriptor: dict[str, Any] | None = Field(sa_type=JsonText)
+    trust: str = Field(sa_type=KeyText, sa_column_kwargs=_default("'trusted'"))
+    pinned_hash: str = Field(sa_type=PlainText, sa_column_kwargs=_default("''"))
+    marks: list[dict[str, str]] = Field(sa_type=JsonText, sa_column_kwargs=_default("'[]'"))
 
 
 class OfferRow(SQLModel, table=True):
@@ -196,7 +215,10 @@ class ChangeRow(SQLModel, table=True):
     """One committed change. Rows are only ever added."""
 
     __tablename__ = _named("changes")
-    __table_args__ = (Index("changes_by_server", "server", "revision"),)
+    __table_args__ = (
+        Index("changes_by_server", "server", "revision"),
+        Index("changes_by_subject", "subject", "revision"),
+    )
 
     revision: int = Field(
         primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
@@ -209,6 +231,8 @@ class ChangeRow(SQLModel, table=True):
     fields: list[str] = Field(sa_type=JsonText)
     before: dict[str, Any] | None = Field(sa_type=JsonText)
     after: dict[str, Any] | None = Field(sa_type=JsonText)
+    related: str | None = Field(sa_type=KeyText)
+    marks: list[dict[str, str]] = Field(sa_type=JsonText, sa_column_kwargs=_default("'[]'"))
 
 
 class LogHeadRow(SQLModel, table=True):
@@ -218,6 +242,17 @@ class LogHeadRow(SQLModel, table=True):
 
     id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     revision: int = Field(sa_type=BigInteger)
+
+
+class LeaseRow(SQLModel, table=True):
+    """Who may write what a server lists, and until when. A row outlives its lease."""
+
+    __tablename__ = _named("leases")
+
+    server: str = Field(primary_key=True, sa_type=KeyText)
+    holder: str = Field(sa_type=PlainText)
+    token: int = Field(sa_type=BigInteger)
+    expires_at: datetime = Field(sa_type=UtcTime)
 
 
 class EmbeddingRow(SQLModel, table=True):
@@ -277,3 +312,31 @@ class LearnedRow(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcTime)
     report: dict[str, Any] = Field(sa_type=JsonText)
     adapter: bytes | None = Field(sa_type=LargeBinary)
+
+
+class ModelOutcomeRow(SQLModel, table=True):
+    """How a model did on one query."""
+
+    __tablename__ = _named("model_outcomes")
+    __table_args__ = (Index("model_outcomes_by_tenant", "tenant", "at", "id"),)
+
+    id: str = Field(primary_key=True, sa_type=KeyText)
+    at: datetime = Field(sa_type=UtcTime)
+    tenant: str = Field(sa_type=KeyText)
+    principal: str = Field(sa_type=KeyText)
+    model: str = Field(sa_type=KeyText)
+    score: float | None = Field(sa_type=Double)
+    cost_usd: float | None = Field(sa_type=Double)
+    latency_ms: float | None = Field(sa_type=Double)
+    source: str = Field(sa_type=PlainText)
+    query: str = Field(sa_type=PlainText)
+
+
+class DomainRow(SQLModel, table=True):
+    """One example of a domain's queries."""
+
+    __tablename__ = _named("domain_examples")
+
+    name: str = Field(primary_key=True, sa_type=KeyText)
+    position: int = Field(primary_key=True)
+    example: str = Field(sa_type=PlainText)

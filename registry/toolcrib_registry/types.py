@@ -100,6 +100,16 @@ class ServerStatus(StrEnum):
     """The last sync failed; the last good entries are kept and are as old as ``synced_at``."""
 
 
+class ChangePolicy(StrEnum):
+    """What a change that a server makes to one of its entries does here."""
+
+    APPLY = "apply"
+    MARK = "mark"
+    """It is applied, and shown as changed until somebody approves it."""
+    QUARANTINE = "quarantine"
+    """The entry is neither found nor callable until somebody approves it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """One listed object that was set aside, and why. ``kind`` says what it claimed to be."""
@@ -122,6 +132,20 @@ class ServerHealth:
     reported_version: str | None = None
     instructions: str | None = None
     quarantined: tuple[Quarantined, ...] = ()
+    failures: int = 0
+    """Attempts that failed since the last that succeeded."""
+    next_attempt_at: datetime | None = None
+    fresh_until: datetime | None = None
+    """Until when the server said its lists stay true."""
+    changed_at: datetime | None = None
+    """The last sync that changed anything."""
+    duration_ms: float | None = None
+    """How long the last attempt took."""
+    listing_digest: str | None = None
+    """A hash over all that it listed last: an equal one need not be compared again."""
+    cache_scope: str | None = None
+    """``private`` when a list of it is for whoever asked alone, else ``public``, as it said."""
+    capabilities: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +156,7 @@ class Server:
     transport: Transport
     enabled: bool = True
     tags: tuple[str, ...] = ()
+    on_change: ChangePolicy = ChangePolicy.MARK
     origin: str = "cli"
     """Who registered it: ``cli``, ``api``, ``config:FILE`` or ``import:FILE``."""
     start_timeout_s: float = 60.0
@@ -160,6 +185,25 @@ class Known(Generic[T]):
     as_of: date
 
 
+Disputed: TypeAlias = Mapping[str, tuple[Known[Any], ...]]
+"""What other sources say of a field, where it is not what the better source says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One published result of a model."""
+
+    benchmark: str
+    metric: str
+    score: float
+    """As it was published: of some metrics from 0 to 1, of others in percent."""
+    source: str
+    as_of: date
+    version: str | None = None
+    """Of the benchmark: its configuration and split."""
+    samples: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolDescriptor:
     """What a tool says of its own behaviour (its annotations: claims, not facts)."""
@@ -177,6 +221,8 @@ class ModelDescriptor:
     license: Known[str] | None = None
     open_weights: Known[bool] | None = None
     parameters_b: Known[float] | None = None
+    active_parameters_b: Known[float] | None = None
+    """Those used for each token, of a mixture of experts."""
     modalities_in: Known[tuple[str, ...]] | None = None
     modalities_out: Known[tuple[str, ...]] | None = None
     languages: Known[tuple[str, ...]] | None = None
@@ -187,6 +233,26 @@ class ModelDescriptor:
     reasoning: Known[bool] | None = None
     knowledge_cutoff: Known[str] | None = None
     release_date: Known[str] | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    disputed: Disputed = field(default_factory=dict[str, tuple[Known[Any], ...]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """The command that serves an offer on this machine: run when needed, ended when idle.
+
+    ``{port}`` in arguments and in ``env`` is the port it must listen at: that of the offer's
+    endpoint, or a free one. Both may hold ``${…}`` references.
+    """
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: str | None = None
+    health: str = "/health"
+    """The path that answers 200 once it serves."""
+    start_timeout_s: float = 300.0
+    idle_timeout_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +263,11 @@ class Offer:
     remote_model: str
     """The model's name at this provider."""
     endpoint: str | None = None
-    """Base URL of an OpenAI-compatible API; without one the offer cannot be called."""
+    """Base URL of an OpenAI-compatible API; without it and ``launch`` it cannot be called."""
     api_key: str | None = None
     """A ``${…}`` reference, never a key."""
+    launch: Launch | None = None
+    """What serves it on this machine; without ``endpoint``, at ``/v1`` of a free port."""
     region: Known[str] | None = None
     data_policy: Known[str] | None = None
     quantization: Known[str] | None = None
@@ -209,6 +277,10 @@ class Offer:
     price_cache_read_usd: Known[float] | None = None
     context_tokens: Known[int] | None = None
     max_output_tokens: Known[int] | None = None
+    requests_per_minute: Known[int] | None = None
+    tokens_per_minute: Known[int] | None = None
+    deprecation_date: Known[str] | None = None
+    """When it ends, as YYYY-MM-DD."""
     # What this provider serves where it differs from the model; these win over the model's.
     open_weights: Known[bool] | None = None
     modalities_in: Known[tuple[str, ...]] | None = None
@@ -216,9 +288,52 @@ class Offer:
     tool_call: Known[bool] | None = None
     structured_output: Known[bool] | None = None
     reasoning: Known[bool] | None = None
+    disputed: Disputed = field(default_factory=dict[str, tuple[Known[Any], ...]])
+
+    @property
+    def callable(self) -> bool:
+        """Whether there is anything to call."""
+        return self.endpoint is not None or self.launch is not None
 
 
 # --- entries -----------------------------------------------------------------------------------
+
+
+class Trust(StrEnum):
+    """Whether an entry may be used as it stands."""
+
+    TRUSTED = "trusted"
+    MARKED = "marked"
+    """It may, and something about it wants a look."""
+    QUARANTINED = "quarantined"
+    """It is neither found nor callable until somebody approves it."""
+
+
+class MarkReason(StrEnum):
+    """Why an entry wants a look."""
+
+    ADDED = "added"
+    """Its server had been listed before, without it."""
+    CHANGED = "changed"
+    """It is not what was pinned."""
+    DESTRUCTIVE = "destructive"
+    """It was read-only, and may now destroy."""
+    RENAMED = "renamed"
+    SHADOWS = "shadows"
+    """It imitates, or speaks for, an entry of another server."""
+    INJECTION = "injection"
+    """It gives orders to whoever reads it."""
+    HIDDEN_TEXT = "hidden-text"
+    LOOKALIKE = "lookalike"
+    """Its name looks like another's and is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One thing to look at, in a sentence. What is hidden in a text is shown escaped."""
+
+    reason: MarkReason
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +370,10 @@ class OwnedEntry(Entry):
     local_name: str
     """Its name at its server (the URI or URI template, for a resource)."""
     definition: JsonObject
+    trust: Trust = Trust.TRUSTED
+    marks: tuple[Mark, ...] = ()
+    pinned_hash: str = ""
+    """The content hash of what was first listed or last approved; empty is its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +452,9 @@ class ChangeAction(StrEnum):
     REMOVED = "removed"
     ENABLED = "enabled"
     DISABLED = "disabled"
+    QUARANTINED = "quarantined"
+    """Added or updated, and set aside until approved."""
+    APPROVED = "approved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,6 +473,20 @@ class Change:
     """Which top-level fields of the definition differ, sorted; empty unless updated."""
     before: JsonObject | None = None
     after: JsonObject | None = None
+    related: EntryId | None = None
+    """What replaced it, of a removal; what it replaces, of an addition."""
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """What is left of an entry that was removed."""
+
+    id: EntryId
+    server: ServerName | None
+    removed_at: datetime
+    revision: Revision
+    replaced_by: EntryId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +507,36 @@ class EntryChanges:
     server: ServerName
     upserts: tuple[OwnedEntry, ...] = ()
     removals: tuple[EntryId, ...] = ()
+    renames: Mapping[EntryId, EntryId] = field(default_factory=dict[EntryId, EntryId])
+    """Of removals, the upserts that are the same thing under another name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write what one server lists, held by one process at a time."""
+
+    server: ServerName
+    holder: str
+    token: int
+    """Grows with each holder; a write with an older one is refused."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Vectors of texts by the texts' hashes, as little-endian float32, by one encoder."""
+
+    encoder_id: str
+    by_hash: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerWrite:
+    """What a sync writes of one server."""
+
+    changes: EntryChanges
+    health: ServerHealth | None = None
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -471,6 +637,47 @@ class Forgotten:
     outcomes: int
     tenants: frozenset[str]
     """Those of which any outcome went, and with it all that they had learned."""
+
+
+# --- routing -----------------------------------------------------------------------------------
+
+
+class RatingSource(StrEnum):
+    """How it became known how well a model answered."""
+
+    IMPORT = "import"
+    VERIFIER = "verifier"
+    """A check of the answer: a schema, a test, a pattern."""
+    FEEDBACK = "feedback"
+    APTITUDE = "aptitude"
+    """A short test that a new model was given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutcome:
+    """How a model did on one query. Holds the query's text, never the answer's."""
+
+    id: str
+    at: datetime
+    tenant: str
+    """Whose selections it may influence."""
+    principal: str
+    """Who it comes from."""
+    query: str
+    model: str
+    score: float | None = None
+    """From 0 to 1; None when only cost and latency are known."""
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+    source: RatingSource = RatingSource.IMPORT
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What an operator means a service to be for, by examples of its queries."""
+
+    name: str
+    examples: tuple[str, ...]
 
 
 # --- names and hashes --------------------------------------------------------------------------

@@ -28,7 +28,15 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from .errors import InvalidInput
-from .types import ChangeAction, EntryKind, ServerStatus, Verdict
+from .types import (
+    ChangeAction,
+    ChangePolicy,
+    EntryKind,
+    RatingSource,
+    ServerStatus,
+    Trust,
+    Verdict,
+)
 
 T = TypeVar("T")
 
@@ -249,6 +257,8 @@ class ServerIn(WireIn):
     tags: Tags = []
     start_timeout_s: Seconds = 60.0
     call_timeout_s: Seconds = 60.0
+    on_change: ChangePolicy | None = None
+    """What a change at the server does to its entries; the server's setting unless given."""
 
 
 class ServerPatch(WireIn):
@@ -261,6 +271,7 @@ class ServerPatch(WireIn):
     tags: Tags | None = None
     start_timeout_s: Seconds | None = None
     call_timeout_s: Seconds | None = None
+    on_change: ChangePolicy | None = None
 
 
 class TransportOut(WireOut):
@@ -309,11 +320,19 @@ class ServerOut(WireOut):
     origin: str
     start_timeout_s: float
     call_timeout_s: float
+    on_change: ChangePolicy = ChangePolicy.MARK
     health: HealthOfServerOut
     added_at: datetime | None = None
 
 
 # --- entries -----------------------------------------------------------------------------------
+
+
+class MarkOut(WireOut):
+    """Why an entry is to be looked at: a reason, and a sentence. What cannot be seen is escaped."""
+
+    reason: str
+    detail: str = ""
 
 
 class EntryOut(WireOut):
@@ -332,6 +351,11 @@ class EntryOut(WireOut):
     revision: int = 0
     added_at: datetime | None = None
     updated_at: datetime | None = None
+    stale_since: datetime | None = None
+    """Its server could not be reached since it was last seen then: it may have changed."""
+    trust: Trust = Trust.TRUSTED
+    """``quarantined`` is neither found nor callable until it is approved."""
+    marks: list[MarkOut] = []
     definition: dict[str, Any] | None = None
     """The object its server listed, untouched; only where one entry is asked for."""
 
@@ -373,12 +397,26 @@ class ToolIn(WireIn):
 # --- models ------------------------------------------------------------------------------------
 
 
+class EvaluationIn(WireIn):
+    """One published result. ``score`` is as it was published."""
+
+    benchmark: Name
+    metric: Name
+    score: Annotated[float, Field(allow_inf_nan=False)]
+    version: Name | None = None
+    samples: Tokens | None = None
+    source: Name = "api"
+    as_of: date | None = None
+
+
 class DescriptorIn(WireIn):
     """What a model can do. A field left out or null is unknown, and fails every hard limit."""
 
     license: Name | FactIn[Name] | None = None
     open_weights: StrictBool | FactIn[StrictBool] | None = None
     parameters_b: Billions | FactIn[Billions] | None = None
+    active_parameters_b: Billions | FactIn[Billions] | None = None
+    """Those used for each token, of a mixture of experts."""
     modalities_in: Words | FactIn[Words] | None = None
     modalities_out: Words | FactIn[Words] | None = None
     languages: Words | FactIn[Words] | None = None
@@ -389,6 +427,23 @@ class DescriptorIn(WireIn):
     reasoning: StrictBool | FactIn[StrictBool] | None = None
     knowledge_cutoff: Name | FactIn[Name] | None = None
     release_date: Name | FactIn[Name] | None = None
+    evaluations: Annotated[list[EvaluationIn], Field(max_length=1000)] = []
+
+
+class LaunchIn(WireIn):
+    """The command that serves an offer on this machine: run when needed, ended when idle.
+
+    ``{port}`` in ``args`` and ``env`` is the port it must listen at: the endpoint's, or a free one.
+    """
+
+    command: Annotated[Text, Field(min_length=1, max_length=4096)]
+    args: Annotated[list[Text], Field(max_length=1024)] = []
+    env: dict[Name, Text] = {}
+    cwd: Text | None = None
+    health: Annotated[Text, Field(pattern=r"^/[^\s]*$", max_length=1024)] = "/health"
+    """The path that answers 200 once it serves."""
+    start_timeout_s: Seconds = 300.0
+    idle_timeout_s: Seconds = 300.0
 
 
 class OfferIn(WireIn):
@@ -400,6 +455,7 @@ class OfferIn(WireIn):
     endpoint: Url | None = None
     api_key: Annotated[str, StringConstraints(pattern=_REFERENCE)] | None = None
     """A reference such as ``${OPENAI_API_KEY}``, never the key."""
+    launch: LaunchIn | None = None
     region: Name | FactIn[Name] | None = None
     data_policy: Name | FactIn[Name] | None = None
     quantization: Name | FactIn[Name] | None = None
@@ -409,6 +465,10 @@ class OfferIn(WireIn):
     price_cache_read_usd: Price | FactIn[Price] | None = None
     context_tokens: Tokens | FactIn[Tokens] | None = None
     max_output_tokens: Tokens | FactIn[Tokens] | None = None
+    requests_per_minute: Tokens | FactIn[Tokens] | None = None
+    tokens_per_minute: Tokens | FactIn[Tokens] | None = None
+    deprecation_date: Name | FactIn[Name] | None = None
+    """When it ends, as YYYY-MM-DD."""
     open_weights: StrictBool | FactIn[StrictBool] | None = None
     modalities_in: Words | FactIn[Words] | None = None
     modalities_out: Words | FactIn[Words] | None = None
@@ -469,12 +529,25 @@ class ModelIn(WireIn):
         return name
 
 
+class EvaluationOut(WireOut):
+    """One published result of a model."""
+
+    benchmark: str
+    metric: str
+    score: float
+    version: str | None = None
+    samples: int | None = None
+    source: str
+    as_of: date
+
+
 class DescriptorOut(WireOut):
     """What is known of a model; null is unknown."""
 
     license: FactOut[str] | None = None
     open_weights: FactOut[bool] | None = None
     parameters_b: FactOut[float] | None = None
+    active_parameters_b: FactOut[float] | None = None
     modalities_in: FactOut[list[str]] | None = None
     modalities_out: FactOut[list[str]] | None = None
     languages: FactOut[list[str]] | None = None
@@ -485,6 +558,21 @@ class DescriptorOut(WireOut):
     reasoning: FactOut[bool] | None = None
     knowledge_cutoff: FactOut[str] | None = None
     release_date: FactOut[str] | None = None
+    evaluations: list[EvaluationOut] = []
+    disputed: dict[str, list[FactOut[Any]]] = {}
+    """By field, what other sources say where the better source says otherwise."""
+
+
+class LaunchOut(WireOut):
+    """The command that serves an offer. Values of ``env`` are masked; references show."""
+
+    command: str
+    args: list[str] = []
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    health: str = "/health"
+    start_timeout_s: float = 300.0
+    idle_timeout_s: float = 300.0
 
 
 class OfferOut(WireOut):
@@ -494,6 +582,7 @@ class OfferOut(WireOut):
     remote_model: str
     endpoint: str | None = None
     api_key: str | None = None
+    launch: LaunchOut | None = None
     region: FactOut[str] | None = None
     data_policy: FactOut[str] | None = None
     quantization: FactOut[str] | None = None
@@ -503,12 +592,16 @@ class OfferOut(WireOut):
     price_cache_read_usd: FactOut[float] | None = None
     context_tokens: FactOut[int] | None = None
     max_output_tokens: FactOut[int] | None = None
+    requests_per_minute: FactOut[int] | None = None
+    tokens_per_minute: FactOut[int] | None = None
+    deprecation_date: FactOut[str] | None = None
     open_weights: FactOut[bool] | None = None
     modalities_in: FactOut[list[str]] | None = None
     modalities_out: FactOut[list[str]] | None = None
     tool_call: FactOut[bool] | None = None
     structured_output: FactOut[bool] | None = None
     reasoning: FactOut[bool] | None = None
+    disputed: dict[str, list[FactOut[Any]]] = {}
 
 
 class ModelOut(EntryOut):
@@ -589,6 +682,10 @@ class SearchHit(WireOut):
     """Names of the hits that depend on it, when that is why it is here."""
     steps: list[int] = []
     """Which steps it answers, as places in the results' ``steps``, from 0."""
+    marked: list[str] = []
+    """Why it wants a look, if it does."""
+    stale_since: datetime | None = None
+    """Its server could not be reached since it was last seen then: it may have changed."""
 
 
 class SearchGroup(WireOut):
@@ -618,6 +715,9 @@ class SearchResults(WireOut):
     reranked: bool = False
     took_ms: float = 0.0
     """What finding them took; an answer that is asked for again is not found again."""
+    lexical_only: bool = False
+    """Entries were found by their words alone: all of them, or those that have no vector."""
+    lexical_only_reason: str | None = None
     groups: list[SearchGroup] | None = None
 
 
@@ -656,6 +756,23 @@ class ConstraintsIn(WireIn):
         return [spellings.get(word, word) if isinstance(word, str) else word for word in words]
 
 
+Weight = Annotated[float, Field(ge=0, le=_MAX_NUMBER, allow_inf_nan=False)]
+
+
+class WeightsIn(WireIn):
+    """What is weighed, where past outcomes say anything: quality, and cost and latency as shares of
+    the dearest and the slowest model's. Budgets are for what one call is expected to take.
+    """  # noqa: D205  # the sentences are one
+
+    quality: Weight = 1.0
+    cost: Weight = 0.0
+    latency: Weight = 0.0
+    max_cost_usd: Weight | None = None
+    max_latency_ms: Weight | None = None
+    default: Name | None = None
+    """The model that is kept unless another's expected gain exceeds its uncertainty."""
+
+
 class SelectQuery(WireIn):
     """What a model is wanted for, and under which limits."""
 
@@ -674,6 +791,7 @@ class SelectQuery(WireIn):
     task: Annotated[Text, Field(min_length=1, max_length=100_000)]
     constraints: ConstraintsIn = ConstraintsIn()
     objective: Literal["relevance", "cost", "context"] = "relevance"
+    weights: WeightsIn = WeightsIn()
     k: Annotated[int, Field(ge=1, le=1000)] = 5
     max_exclusions: Annotated[int, Field(ge=0, le=10_000)] = 20
 
@@ -697,6 +815,59 @@ class ExclusionOut(WireOut):
     reason: str
 
 
+class ExpectationOut(WireOut):
+    """What past outcomes let one expect of a model for this task, with its 90 % interval."""
+
+    model: str
+    quality: float
+    low: float
+    high: float
+    outcomes: int
+    """Of the model, that were learned from; 0: it is expected by what it resembles."""
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+    utility: float
+    on_front: bool
+    """No other is at least as good in quality, cost and latency, and better in one."""
+    within_budget: bool
+
+
+class DomainVerdictOut(WireOut):
+    """Whether a task is of a domain that the operator described."""
+
+    name: str | None = None
+    """Null: it is outside of all."""
+    nearest: str
+    in_domain: bool
+    score: float
+    threshold: float
+    share: float
+    """Of the calibrating queries, those no nearer than this one."""
+    reason: str
+
+
+class StageOut(WireOut):
+    """One stage of a selection, and what came of it."""
+
+    stage: str
+    said: str
+
+
+class RoutingOut(WireOut):
+    """What past outcomes say among the models that meet every limit."""
+
+    choice: str | None = None
+    default: str | None = None
+    """What was held against it."""
+    gain: float | None = None
+    uncertainty: float | None = None
+    """What the gain had to exceed; null: nothing would have been enough."""
+    domain: DomainVerdictOut | None = None
+    reasons: list[str] = []
+    ranked: list[ExpectationOut] = []
+    stages: list[StageOut] = []
+
+
 class ChoiceOut(WireOut):
     """One choice: a model at its best offer, and why it stands here."""
 
@@ -707,6 +878,7 @@ class ChoiceOut(WireOut):
     alternatives: list[str] = []
     """The other providers that meet every limit, best first."""
     reasons: list[str] = []
+    expected: ExpectationOut | None = None
 
 
 class SelectResults(WireOut):
@@ -721,6 +893,8 @@ class SelectResults(WireOut):
     passed: int
     notes: list[str] = []
     revision: int = 0
+    routing: RoutingOut | None = None
+    """Null while nothing was learned from outcomes, or where another objective was asked for."""
 
 
 # --- calls, syncs, changes ---------------------------------------------------------------------
@@ -752,6 +926,32 @@ class CallOut(WireOut):
     duration_ms: float
 
 
+class UsageOut(WireOut):
+    """What a model's call took. ``estimated``: the provider did not say, or not plausibly."""
+
+    tokens_in: int
+    tokens_out: int
+    estimated: bool = False
+    cost_usd: float | None = None
+    """Null when a price is unknown."""
+
+
+class ChatOut(WireOut):
+    """A model's answer, who gave it, and why it was asked."""
+
+    model: str
+    provider: str | None = None
+    text: str = ""
+    message: dict[str, Any] = {}
+    finish_reason: str | None = None
+    reasons: list[str] = []
+    failed: list[dict[str, str]] = []
+    """The offers that were asked before, and how each failed."""
+    usage: UsageOut
+    answer: dict[str, Any] = {}
+    """The whole answer, as the provider gave it."""
+
+
 class SyncIn(WireIn):
     """Which servers to sync; all enabled ones unless named."""
 
@@ -768,8 +968,15 @@ class SyncReportOut(WireOut):
     added: list[str] = []
     updated: list[str] = []
     removed: list[str] = []
+    withheld: list[str] = []
+    """New or changed, and neither found nor callable until somebody approves."""
+    marked: list[str] = []
+    """Among those added, updated and withheld: what somebody should look at."""
     unchanged: int = 0
     quarantined: int = 0
+    """Listed objects that were malformed, and set aside."""
+    skipped: bool = False
+    """Another process was at it; nothing was done here."""
     revision: int = 0
     duration_s: float = 0.0
     error: str | None = None
@@ -790,6 +997,27 @@ class SyncStatusOut(WireOut):
     entries: dict[str, int]
 
 
+class PieceOut(WireOut):
+    """Some words in a row of a text that changed. What cannot be seen is escaped in ``text``."""
+
+    fate: Literal["kept", "removed", "added"]
+    text: str
+
+
+class EditOut(WireOut):
+    """One difference between what was said before and after, by its path."""
+
+    path: str
+    kind: Literal["added", "removed", "changed", "reworded", "members", "reordered", "more"]
+    text: str
+    """It in one line, for people: ``inputSchema.properties.limit: type integer -> string``."""
+    words: list[PieceOut] | None = None
+    """Of a text: what became of its words, with a few around each change."""
+    gained: list[str] | None = None
+    """Of a list of words, as ``required``: what it has now and had not."""
+    lost: list[str] | None = None
+
+
 class ChangeOut(WireOut):
     """One committed change."""
 
@@ -800,6 +1028,11 @@ class ChangeOut(WireOut):
     subject: str
     server: str | None = None
     fields: list[str] = []
+    related: str | None = None
+    """What replaced it, or what it replaces, when it was renamed."""
+    marks: list[MarkOut] = []
+    diff: list[EditOut] | None = None
+    """How before and after differ, where that was asked for; at most 200 places."""
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
 
@@ -809,6 +1042,67 @@ class ChangesOut(WireOut):
 
     items: list[ChangeOut]
     next: int
+
+
+class RevisionOut(WireOut):
+    """An entry as one of its own revisions left it."""
+
+    revision: int
+    at: datetime
+    actor: str
+    action: ChangeAction
+    subject: str
+    server: str | None = None
+    fields: list[str] = []
+    related: str | None = None
+    marks: list[MarkOut] = []
+    diff: list[EditOut] | None = None
+    definition: dict[str, Any] | None = None
+    """What its owner said of it; of a removal, what was removed. Not in the list of them all."""
+
+
+class RevisionsOut(WireOut):
+    """The revisions of one entry that is or was there, oldest first."""
+
+    subject: str
+    items: list[RevisionOut]
+
+
+class SyncServerOut(WireOut):
+    """How one server's sync stands."""
+
+    server: str
+    status: ServerStatus
+    enabled: bool = True
+    stale: bool = False
+    """Its last good entries are kept although it could not be reached since."""
+    lag_s: float | None = None
+    """Seconds since the registry last said what the server said; null before the first sync."""
+    in_progress: bool = False
+    failures: int = 0
+    """Attempts that failed in a row."""
+    error: str | None = None
+    attempted_at: datetime | None = None
+    synced_at: datetime | None = None
+    changed_at: datetime | None = None
+    fresh_until: datetime | None = None
+    next_attempt_at: datetime | None = None
+    duration_ms: float | None = None
+
+
+class SyncRatesOut(WireOut):
+    """How fast syncing went over the last minute in this process."""
+
+    syncs_per_s: float = 0.0
+    failures_per_s: float = 0.0
+    changes_per_s: float = 0.0
+
+
+class SyncServersOut(WireOut):
+    """How every live server's sync stands, by name."""
+
+    items: list[SyncServerOut]
+    rates: SyncRatesOut = SyncRatesOut()
 
 
 class PageOut(WireOut, Generic[T]):
@@ -880,6 +1174,8 @@ class ReadyOut(WireOut):
 
     ready: bool
     blockers: list[str] = []
+    degraded: list[str] = []
+    """What does not work as it should while it serves, as search by words alone."""
     revision: int | None = None
     index_revision: int | None = None
 
@@ -932,3 +1228,112 @@ class LearningOut(WireOut):
 
     mode: str
     tenants: list[TenantLearningOut] = []
+
+
+# --- outcomes of models, domains ---------------------------------------------------------------
+
+
+class OutcomeIn(WireIn):
+    """How a model did on a query: at least one of score, cost and latency."""
+
+    query: Annotated[Text, Field(min_length=1, max_length=100_000)]
+    """Its first 16,000 characters are kept."""
+    model: Name
+    score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    cost_usd: Weight | None = None
+    latency_ms: Weight | None = None
+
+
+class OutcomesIn(WireIn):
+    """Outcomes of models. ``tenant`` and ``source`` are for administrators."""
+
+    outcomes: Annotated[list[OutcomeIn], Field(min_length=1, max_length=10_000)]
+    tenant: Name | None = None
+    """Whose selections they may influence: your own unless given; ``everyone`` is all."""
+    source: RatingSource = RatingSource.FEEDBACK
+
+
+class RefusalOut(WireOut):
+    """An outcome that was not taken."""
+
+    where: str
+    reason: str
+
+
+class RecordedOut(WireOut):
+    """What became of outcomes that were sent."""
+
+    added: int
+    updated: int
+    unchanged: int
+    refused: list[RefusalOut] = []
+
+
+class ModelOutcomeOut(WireOut):
+    """An outcome as it is kept."""
+
+    id: str
+    at: datetime
+    tenant: str
+    principal: str
+    query: str
+    model: str
+    score: float | None = None
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+    source: RatingSource
+
+
+class ModelOutcomesOut(WireOut):
+    """Outcomes, the latest first."""
+
+    items: list[ModelOutcomeOut]
+
+
+class TenantRoutingOut(WireOut):
+    """How routing stands with one tenant."""
+
+    tenant: str
+    outcomes: int
+    latest: datetime | None = None
+    state: str
+    """used, unjudged, refused, waiting, learning, failed or off."""
+    reason: str
+    queries: int = 0
+    models: list[str] = []
+    best_single: str | None = None
+    domains: list[str] = []
+    drifts: list[str] = []
+    set_aside: list[str] = []
+    """Principals whose outcomes are not heard, each with the reason."""
+    learned_at: datetime | None = None
+    took_s: float | None = None
+
+
+class RoutingStateOut(WireOut):
+    """How routing is set, and how it stands with each tenant that has outcomes."""
+
+    mode: str
+    tenants: list[TenantRoutingOut] = []
+
+
+class DomainIn(WireIn):
+    """Examples of a domain's queries."""
+
+    examples: Annotated[
+        list[Annotated[Text, Field(min_length=1, max_length=100_000)]],
+        Field(min_length=1, max_length=2_000),
+    ]
+
+
+class DomainOut(WireOut):
+    """A domain; ``*`` is the queries that set the threshold."""
+
+    name: str
+    examples: list[str]
+
+
+class DomainsOut(WireOut):
+    """Every domain, by name."""
+
+    items: list[DomainOut]

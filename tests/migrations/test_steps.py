@@ -15,7 +15,16 @@ import toolcrib_migrations
 from toolcrib_migrations import open_store
 from toolcrib_migrations.schema import HEAD, read_version
 from toolcrib_registry.store.database import Database
-from toolcrib_registry.types import EntryId, Outcome, OutcomeSource, Verdict
+from toolcrib_registry.types import (
+    ChangePolicy,
+    EntryId,
+    EntryKind,
+    Outcome,
+    OutcomeSource,
+    Tool,
+    Trust,
+    Verdict,
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -47,6 +56,12 @@ def test_the_first_release_is_upgraded_with_all_it_holds(url: str) -> None:
     build(
         url,
         "0001",
+        "INSERT INTO servers (name, enabled, origin, start_timeout_s, call_timeout_s, status, tags,"
+        " transport, quarantined) VALUES ('s', true, 'cli', 60, 60, 'ready', '[]',"
+        ' \'{"type": "catalog", "source": "f"}\', \'[]\')',
+        "INSERT INTO entries (id, kind, name, server, enabled, content_hash, revision, local_name,"
+        " tags, description, definition) VALUES ('tool:s__t', 'tool', 's__t', 's', true, 'h0', 1,"
+        " 't', '[]', 'A tool', '{}')",
         "INSERT INTO entries (id, kind, name, enabled, content_hash, revision, tags, description,"
         " descriptor) VALUES ('model:m', 'model', 'm', true, 'h', 1, '[]', 'A model', '{}')",
         "INSERT INTO changes (revision, at, actor, action, subject, fields)"
@@ -59,7 +74,13 @@ def test_the_first_release_is_upgraded_with_all_it_holds(url: str) -> None:
     store = open_store(url)
 
     assert store.head() == 1
-    assert [entry.id for entry in store.list_entries().items] == ["model:m"]
+    assert [entry.id for entry in store.list_entries().items] == ["model:m", "tool:s__t"]
+    tool = store.get_entry(EntryKind.TOOL, "s__t")
+    assert isinstance(tool, Tool)
+    assert (tool.trust, tool.pinned_hash, tool.marks) == (Trust.TRUSTED, "h0", ())
+    (server,) = store.iter_servers()
+    assert (server.on_change, server.health.failures) == (ChangePolicy.MARK, 0)
+    assert store.live_revisions() == {"model:m": 1, "tool:s__t": 1}
     assert [change.subject for change in store.list_changes()] == ["model:m"]
     assert [call.principal for call in store.list_calls()] == ["local"]
     assert store.count_outcomes() == {}

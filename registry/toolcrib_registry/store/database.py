@@ -6,6 +6,7 @@ Knows connections, locks and transactions. Knows nothing of rows, tables or migr
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -46,6 +47,7 @@ class Database:
         with self.translating():
             self._engine = _open_engine(self.url, self.where, busy_timeout_s)
         self._readers, self._writers = _units(self._engine)
+        self._writing = threading.Lock()
 
     @property
     def file(self) -> Path | None:
@@ -71,8 +73,22 @@ class Database:
 
         On SQLite it has the write lock from the start; on PostgreSQL whoever needs one takes it.
         """
-        with self.translating(), Session(self._writers) as session, session.begin():
+        with self.translating(), self._turn(), Session(self._writers) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        """Wait for this process's other writers: SQLite would have each sleep and look again."""
+        if self._engine.dialect.name != "sqlite":
+            yield
+            return
+        # Whoever waits in vain asks the database all the same, which says that it is busy.
+        taken = self._writing.acquire(timeout=self._busy_timeout_s)
+        try:
+            yield
+        finally:
+            if taken:
+                self._writing.release()
 
     def create_file(self) -> None:
         """Make the file of a SQLite database and its folders, for this user's eyes only."""

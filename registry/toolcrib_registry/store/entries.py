@@ -24,7 +24,7 @@ from sqlalchemy import select as core_select
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
-from toolcrib_registry.errors import InvalidInput, NotFound
+from toolcrib_registry.errors import EntryGone, InvalidInput, NotFound
 from toolcrib_registry.tables import EntryRow, KeyText, OfferRow, ServerRow, restored, storable
 from toolcrib_registry.types import (
     Change,
@@ -32,12 +32,14 @@ from toolcrib_registry.types import (
     EntryId,
     EntryKind,
     Page,
+    Revision,
     ServerName,
+    Trust,
     entry_id,
     split_id,
 )
 
-from .log import ChangeLog, switched
+from .log import ChangeLog, find_tombstone, switched
 from .names import near
 from .rows import entry_from
 
@@ -70,8 +72,18 @@ def get(session: Session, kind: EntryKind, name: str) -> Entry:
 
 
 def absent(session: Session, kind: EntryKind, name: str) -> NotFound:
-    """Make the error for a name that does not exist."""
-    return NotFound(kind.value, name, near=near_names(session, kind, name, limit=_NEAR))
+    """Make the error for a name that does not exist, or does not any more."""
+    gone = find_gone(session, kind, name)
+    return gone or NotFound(kind.value, name, near=near_names(session, kind, name, limit=_NEAR))
+
+
+def find_gone(session: Session, kind: EntryKind, name: str) -> EntryGone | None:
+    """Make the error for an entry that was removed, if it was."""
+    tombstone = find_tombstone(session, entry_id(kind, name))
+    if tombstone is None:
+        return None
+    replaced_by = tombstone.replaced_by and split_id(tombstone.replaced_by)[1]
+    return EntryGone(kind.value, name, removed_at=tombstone.removed_at, replaced_by=replaced_by)
 
 
 def find_many(session: Session, ids: Sequence[EntryId], *, live: bool) -> dict[EntryId, Entry]:
@@ -133,13 +145,25 @@ def hashes(session: Session, server: ServerName) -> dict[EntryId, str]:
     return {EntryId(id_): content_hash for id_, content_hash in session.exec(query)}
 
 
-def hashes_by_server(session: Session) -> dict[ServerName, dict[EntryId, str]]:
-    """Give the content hash of each owned entry, by its server."""
+def hashes_by_server(
+    session: Session, names: Sequence[ServerName] | None
+) -> dict[ServerName, dict[EntryId, str]]:
+    """Give the content hash of each owned entry, by its server: of these servers, or of all."""
     query = select(EntryRow.server, EntryRow.id, EntryRow.content_hash)
     owned: dict[ServerName, dict[EntryId, str]] = {}
-    for server, id_, content_hash in session.exec(query.where(col(EntryRow.server).is_not(None))):
-        owned.setdefault(ServerName(str(server)), {})[EntryId(id_)] = content_hash
+    wanted = [col(EntryRow.server).is_not(None)]
+    if names is not None:
+        wanted = [col(EntryRow.server).in_(chunk) for chunk in chunks(names)]
+    for these in wanted:
+        for server, id_, content_hash in session.exec(query.where(these)):
+            owned.setdefault(ServerName(str(server)), {})[EntryId(id_)] = content_hash
     return owned
+
+
+def live_revisions(session: Session) -> dict[EntryId, Revision]:
+    """Give each live entry with the change that last touched it, off an index alone."""
+    query = select(EntryRow.id, EntryRow.revision).where(_is_live())
+    return {EntryId(id_): Revision(revision) for id_, revision in session.exec(query)}
 
 
 def set_enabled(
@@ -181,7 +205,8 @@ def _is_live() -> ColumnElement[bool]:
         col(ServerRow.name) == col(EntryRow.server), col(ServerRow.enabled).is_(True)
     )
     owned_by_live = or_(col(EntryRow.server).is_(None), serving)
-    return col(EntryRow.enabled).is_(True) & owned_by_live
+    trusted = col(EntryRow.trust) != Trust.QUARANTINED.value
+    return col(EntryRow.enabled).is_(True) & trusted & owned_by_live
 
 
 def _contains(text: str) -> ColumnElement[bool]:

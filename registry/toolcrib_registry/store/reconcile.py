@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +16,13 @@ from toolcrib_registry.types import (
     EntryChanges,
     EntryId,
     OwnedEntry,
-    ServerHealth,
-    ServerName,
+    ServerWrite,
+    Trust,
+    Vectors,
     hash_content,
 )
 
-from . import servers
+from . import embeddings, leases, servers
 from .entries import chunks
 from .log import ChangeLog, differing_fields
 from .rows import entry_columns
@@ -36,19 +37,23 @@ class _Stored:
 
 
 def apply(
-    session: Session, changes: EntryChanges, *, actor: str, health: ServerHealth | None
+    session: Session, writes: Sequence[ServerWrite], *, actor: str, vectors: Vectors | None
 ) -> tuple[Change, ...]:
-    """Remove, add and update a server's entries, each with a change, and set its health.
+    """Bring what syncs found to entries, each with a change, with vectors and the servers' health.
 
     Raises:
+        LeaseLost: a server was taken over since its lease was given.
         NotFound: no such server.
         AlreadyExists: a name belongs to another server, or comes twice.
         InvalidInput: an entry says it belongs to another server.
     """
-    servers.get(session, changes.server)
-    made = apply_all(session, [changes], actor=actor)
-    if health is not None:
-        servers.set_health(session, changes.server, health)
+    servers.check_exist(session, [write.changes.server for write in writes])
+    leases.check_held(session, [write.lease for write in writes if write.lease])
+    if vectors is not None:
+        embeddings.put(session, vectors.encoder_id, vectors.by_hash)
+    made = apply_all(session, [write.changes for write in writes], actor=actor)
+    known = {write.changes.server: write.health for write in writes if write.health}
+    servers.set_healths(session, known)
     return made
 
 
@@ -66,10 +71,11 @@ def apply_all(
     for id_, known in stored.items():
         if known.server != upserts[id_].server:
             raise AlreadyExists(upserts[id_].kind.value, upserts[id_].name)
+    kept: dict[EntryId, EntryRow] = {}
     for each in changes:
         gone = [id_ for id_ in each.removals if id_ not in upserts]
-        _remove(session, gone, each.server, log)
-    _add(session, [entry for id_, entry in upserts.items() if id_ not in stored], log)
+        kept |= _remove(session, gone, each, log)
+    _add(session, [entry for id_, entry in upserts.items() if id_ not in stored], kept, log)
     _update(session, [e for id_, e in upserts.items() if _differs(e, stored.get(id_))], log)
     return log.close()
 
@@ -81,12 +87,15 @@ def _checked(changes: Sequence[EntryChanges]) -> dict[EntryId, OwnedEntry]:
             raise InvalidInput(f"{entry.id} belongs to server {entry.server!r}, not to {owner!r}.")
         if entry.id in upserts:
             raise AlreadyExists(entry.kind.value, entry.name)
-        upserts[entry.id] = entry if entry.content_hash else _hashed(entry)
+        upserts[entry.id] = _completed(entry)
     return upserts
 
 
-def _hashed(entry: OwnedEntry) -> OwnedEntry:
-    return replace(entry, content_hash=hash_content(entry.definition))
+def _completed(entry: OwnedEntry) -> OwnedEntry:
+    if entry.content_hash and entry.pinned_hash:
+        return entry
+    own = entry.content_hash or hash_content(entry.definition)
+    return replace(entry, content_hash=own, pinned_hash=entry.pinned_hash or own)
 
 
 def _stored(session: Session, ids: Sequence[EntryId]) -> dict[EntryId, _Stored]:
@@ -102,23 +111,68 @@ def _differs(entry: OwnedEntry, stored: _Stored | None) -> bool:
     return stored is not None and stored.content_hash != entry.content_hash
 
 
-def _remove(session: Session, ids: Sequence[EntryId], server: ServerName, log: ChangeLog) -> None:
+def _remove(
+    session: Session, ids: Sequence[EntryId], changes: EntryChanges, log: ChangeLog
+) -> dict[EntryId, EntryRow]:
+    """Remove entries; return those that live on under another name, by that name's id."""
+    renamed: dict[EntryId, EntryRow] = {}
     for row in _rows(session, sorted(set(ids))):
-        if row.server == server:
-            log.note(ChangeAction.REMOVED, row.id, server=server, before=row.definition)
+        if row.server != changes.server:
+            continue
+        now = changes.renames.get(EntryId(row.id))
+        log.note(
+            ChangeAction.REMOVED,
+            row.id,
+            server=changes.server,
+            before=row.definition,
+            related=now,
+        )
+        if now is not None:
+            renamed[now] = row
     for chunk in chunks(ids):
-        mine = (col(EntryRow.id).in_(chunk), col(EntryRow.server) == server)
+        mine = (col(EntryRow.id).in_(chunk), col(EntryRow.server) == changes.server)
         session.exec(delete(EntryRow).where(*mine))
+    return renamed
 
 
-def _add(session: Session, entries: Iterable[OwnedEntry], log: ChangeLog) -> None:
+def _add(
+    session: Session,
+    entries: Iterable[OwnedEntry],
+    renamed: Mapping[EntryId, EntryRow],
+    log: ChangeLog,
+) -> None:
     rows: list[dict[str, Any]] = []
     for entry in entries:
-        change = log.note(ChangeAction.ADDED, entry.id, server=entry.server, after=entry.definition)
-        at = {"added_at": log.at, "updated_at": log.at}
-        rows.append(entry_columns(replace(entry, revision=change.revision, **at)))
+        old = renamed.get(entry.id)
+        change = log.note(
+            _action(entry, ChangeAction.ADDED),
+            entry.id,
+            server=entry.server,
+            after=entry.definition,
+            related=None if old is None else EntryId(old.id),
+            marks=entry.marks,
+        )
+        added = replace(entry, revision=change.revision, added_at=log.at, updated_at=log.at)
+        if old is not None:
+            # A name that was switched off when it went is not switched on by renaming into it.
+            added = replace(_inherit(added, old), enabled=entry.enabled and old.enabled)
+        rows.append(entry_columns(added))
     if rows:
         session.exec(insert(EntryRow), params=rows)
+
+
+def _inherit(entry: OwnedEntry, old: EntryRow) -> OwnedEntry:
+    """Keep of a stored entry what people decided about it, and its age."""
+    return replace(
+        entry,
+        enabled=old.enabled,
+        tags=entry.tags or tuple(old.tags),
+        added_at=old.added_at,
+    )
+
+
+def _action(entry: OwnedEntry, action: ChangeAction) -> ChangeAction:
+    return ChangeAction.QUARANTINED if entry.trust is Trust.QUARANTINED else action
 
 
 def _update(session: Session, entries: Sequence[OwnedEntry], log: ChangeLog) -> None:
@@ -128,21 +182,15 @@ def _update(session: Session, entries: Sequence[OwnedEntry], log: ChangeLog) -> 
         kept = current[entry.id]
         before = kept.definition or {}
         change = log.note(
-            ChangeAction.UPDATED,
+            _action(entry, ChangeAction.UPDATED),
             entry.id,
             server=entry.server,
             fields=differing_fields(before, entry.definition),
             before=before,
             after=entry.definition,
+            marks=entry.marks,
         )
-        updated = replace(
-            entry,
-            enabled=kept.enabled,
-            tags=entry.tags or tuple(kept.tags),
-            revision=change.revision,
-            added_at=kept.added_at,
-            updated_at=log.at,
-        )
+        updated = _inherit(replace(entry, revision=change.revision, updated_at=log.at), kept)
         rows.append(entry_columns(updated))
     if rows:
         session.exec(update(EntryRow), params=rows)

@@ -7,7 +7,7 @@ half of all writing. Read are typed rows. Nothing here knows sessions or queries
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import date
 from typing import Any, TypeGuard, cast
 
@@ -19,10 +19,15 @@ from toolcrib_registry.tables import (
 )
 from toolcrib_registry.types import (
     CatalogTransport,
+    ChangePolicy,
     Entry,
     EntryKind,
+    Evaluation,
     HttpTransport,
     Known,
+    Launch,
+    Mark,
+    MarkReason,
     Model,
     ModelDescriptor,
     Offer,
@@ -39,6 +44,7 @@ from toolcrib_registry.types import (
     StdioTransport,
     Tool,
     Transport,
+    Trust,
 )
 
 _OWNED: dict[EntryKind, type[OwnedEntry]] = {
@@ -47,6 +53,11 @@ _OWNED: dict[EntryKind, type[OwnedEntry]] = {
     EntryKind.RESOURCE: Resource,
 }
 _OFFER_COLUMNS = frozenset({"provider", "remote_model", "endpoint", "api_key"})
+_LAUNCH = "launch"
+_DISPUTED = "disputed"
+_EVALUATIONS = "evaluations"
+_NO_FIELDS = frozenset({_DISPUTED, _EVALUATIONS})
+"""What stands among the fields of a descriptor and is none."""
 
 
 # --- servers -----------------------------------------------------------------------------------
@@ -62,6 +73,7 @@ def server_columns(server: Server) -> dict[str, Any]:
         "call_timeout_s": server.call_timeout_s,
         "added_at": server.added_at,
         "tags": list(server.tags),
+        "on_change": server.on_change.value,
         "transport": dump_transport(server.transport),
         **health_columns(server.health),
     }
@@ -74,6 +86,7 @@ def server_from(row: ServerRow) -> Server:
         transport=_load_transport(row.transport),
         enabled=row.enabled,
         tags=tuple(row.tags),
+        on_change=ChangePolicy(row.on_change),
         origin=row.origin,
         start_timeout_s=row.start_timeout_s,
         call_timeout_s=row.call_timeout_s,
@@ -97,6 +110,14 @@ def health_columns(health: ServerHealth) -> dict[str, Any]:
             {"kind": item.kind.value, "name": item.name, "reason": item.reason}
             for item in health.quarantined
         ],
+        "failures": health.failures,
+        "next_attempt_at": health.next_attempt_at,
+        "fresh_until": health.fresh_until,
+        "changed_at": health.changed_at,
+        "duration_ms": health.duration_ms,
+        "listing_digest": health.listing_digest,
+        "cache_scope": health.cache_scope,
+        "capabilities": None if health.capabilities is None else dict(health.capabilities),
     }
 
 
@@ -114,6 +135,14 @@ def _health_from(row: ServerRow) -> ServerHealth:
             Quarantined(EntryKind(item["kind"]), item["name"], item["reason"])
             for item in row.quarantined
         ),
+        failures=row.failures,
+        next_attempt_at=row.next_attempt_at,
+        fresh_until=row.fresh_until,
+        changed_at=row.changed_at,
+        duration_ms=row.duration_ms,
+        listing_digest=row.listing_digest,
+        cache_scope=row.cache_scope,
+        capabilities=row.capabilities,
     )
 
 
@@ -146,6 +175,11 @@ def _load_transport(body: Mapping[str, Any]) -> Transport:
             raise UnreadableValueError(f"a server has an unknown transport {other!r}")
 
 
+def is_live(transport: Mapping[str, Any]) -> bool:
+    """Tell from a transport's column whether its server can be asked anything."""
+    return transport["type"] != "catalog"
+
+
 # --- entries -----------------------------------------------------------------------------------
 
 
@@ -171,6 +205,9 @@ def entry_columns(entry: Entry) -> dict[str, Any]:
         "description": entry.description,
         "definition": dict(owned.definition) if owned else None,
         "descriptor": dump_known(model.descriptor) if model else None,
+        "trust": (owned.trust if owned else Trust.TRUSTED).value,
+        "pinned_hash": owned.pinned_hash if owned else "",
+        "marks": dump_marks(owned.marks) if owned else [],
     }
 
 
@@ -197,8 +234,24 @@ def entry_from(row: EntryRow, offers: Sequence[OfferRow] = ()) -> Entry:
         raise UnreadableValueError(f"the entry {row.id!r} has no owner")
     server = ServerName(row.server)
     return _OWNED[kind](
-        **common, server=server, local_name=row.local_name, definition=row.definition
+        **common,
+        server=server,
+        local_name=row.local_name,
+        definition=row.definition,
+        trust=Trust(row.trust),
+        pinned_hash=row.pinned_hash,
+        marks=load_marks(row.marks),
     )
+
+
+def dump_marks(marks: Sequence[Mark]) -> list[dict[str, str]]:
+    """Write marks as JSON."""
+    return [{"reason": mark.reason.value, "detail": mark.detail} for mark in marks]
+
+
+def load_marks(body: Sequence[Mapping[str, str]]) -> tuple[Mark, ...]:
+    """Read marks off JSON."""
+    return tuple(Mark(MarkReason(item["reason"]), item["detail"]) for item in body)
 
 
 def offer_columns(model: Model) -> list[dict[str, Any]]:
@@ -211,7 +264,7 @@ def offer_columns(model: Model) -> list[dict[str, Any]]:
             "remote_model": offer.remote_model,
             "endpoint": offer.endpoint,
             "api_key": offer.api_key,
-            "terms": dump_known(offer),
+            "terms": dump_known(offer) | _dump_launch(offer),
         }
         for position, offer in enumerate(model.offers)
     ]
@@ -223,14 +276,33 @@ def _offer_from(row: OfferRow) -> Offer:
         remote_model=row.remote_model,
         endpoint=row.endpoint,
         api_key=row.api_key,
-        **_load_known(row.terms),
+        launch=_load_launch(row.terms.get(_LAUNCH)),
+        **_load_known({name: term for name, term in row.terms.items() if name != _LAUNCH}),
     )
+
+
+def _dump_launch(offer: Offer) -> dict[str, Any]:
+    if offer.launch is None:
+        return {}
+    return {_LAUNCH: {**asdict(offer.launch), "args": list(offer.launch.args)}}
+
+
+def _load_launch(body: Mapping[str, Any] | None) -> Launch | None:
+    if body is None:
+        return None
+    known: dict[str, Any] = {**body, "args": tuple(body["args"])}
+    return Launch(**known)
 
 
 def dump_known(record: ModelDescriptor | Offer) -> dict[str, Any]:
     """Write the known fields of a descriptor or an offer as JSON; unknown ones are left out."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: _dump_field(item) for name, item in values.items() if _is_known(item)}
+    known: dict[str, Any] = {n: _dump_field(item) for n, item in values.items() if _is_known(item)}
+    if record.disputed:
+        known[_DISPUTED] = {n: [_dump_field(k) for k in ks] for n, ks in record.disputed.items()}
+    if isinstance(record, ModelDescriptor) and record.evaluations:
+        known[_EVALUATIONS] = [_dump_evaluation(one) for one in record.evaluations]
+    return known
 
 
 def _is_known(item: Any) -> TypeGuard[Known[Any]]:
@@ -245,7 +317,23 @@ def _dump_field(item: Known[Any]) -> dict[str, Any]:
 
 
 def _load_known(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _load_field(item) for name, item in body.items()}
+    known: dict[str, Any] = {
+        n: _load_field(item) for n, item in body.items() if n not in _NO_FIELDS
+    }
+    if disputed := body.get(_DISPUTED):
+        known[_DISPUTED] = {n: tuple(map(_load_field, items)) for n, items in disputed.items()}
+    if evaluations := body.get(_EVALUATIONS):
+        known[_EVALUATIONS] = tuple(map(_load_evaluation, evaluations))
+    return known
+
+
+def _dump_evaluation(one: Evaluation) -> dict[str, Any]:
+    return {**asdict(one), "as_of": one.as_of.isoformat()}
+
+
+def _load_evaluation(body: Mapping[str, Any]) -> Evaluation:
+    known: dict[str, Any] = {**body, "as_of": date.fromisoformat(body["as_of"])}
+    return Evaluation(**known)
 
 
 def _load_field(item: Mapping[str, Any]) -> Known[Any]:
@@ -257,4 +345,5 @@ def _load_field(item: Mapping[str, Any]) -> Known[Any]:
 
 def dump_offer(offer: Offer) -> dict[str, Any]:
     """Write an offer as JSON, as the change log shows it."""
-    return {name: getattr(offer, name) for name in sorted(_OFFER_COLUMNS)} | dump_known(offer)
+    columns = {name: getattr(offer, name) for name in sorted(_OFFER_COLUMNS)}
+    return columns | dump_known(offer) | _dump_launch(offer)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
+from sqlalchemy import Table, bindparam
+from sqlalchemy import select as core_select
+from sqlalchemy import update as core_update
 from sqlmodel import Session, col, delete, insert, select, update
 
 from toolcrib_registry.errors import AlreadyExists, NotFound
-from toolcrib_registry.tables import EntryRow, ServerRow
+from toolcrib_registry.tables import EntryRow, LeaseRow, ServerRow
 from toolcrib_registry.types import (
     Change,
     ChangeAction,
@@ -17,11 +21,13 @@ from toolcrib_registry.types import (
     Server,
     ServerHealth,
     ServerName,
+    ServerStatus,
 )
 
+from .entries import chunks
 from .log import ChangeLog, differing_fields, switched
 from .names import near
-from .rows import dump_transport, health_columns, server_columns, server_from
+from .rows import dump_transport, health_columns, is_live, server_columns, server_from
 
 _NEAR = 5
 _SECRET_MAPS = ("env", "headers")
@@ -31,6 +37,33 @@ def find(session: Session, name: ServerName) -> Server | None:
     """Find a server by name."""
     row = session.exec(select(ServerRow).where(ServerRow.name == name)).first()
     return None if row is None else server_from(row)
+
+
+def find_many(session: Session, names: Sequence[ServerName]) -> dict[ServerName, Server]:
+    """Find servers by name; absent ones are left out."""
+    table = _table()
+    found: dict[ServerName, Server] = {}
+    for chunk in chunks(list(dict.fromkeys(names))):
+        rows = session.connection().execute(core_select(table).where(table.c.name.in_(chunk)))
+        # They have a row's columns, and none of what the ORM keeps of rows it may have to write.
+        read = map(server_from, cast("Sequence[ServerRow]", rows.all()))
+        found.update((server.name, server) for server in read)
+    return found
+
+
+def enabled_names(session: Session) -> tuple[ServerName, ...]:
+    """Give the names of the enabled servers, in order."""
+    table = _table()
+    query = core_select(table.c.name).where(table.c.enabled).order_by(table.c.name)
+    return tuple(ServerName(name) for name in session.connection().execute(query).scalars())
+
+
+def sync_plans(session: Session) -> dict[ServerName, datetime | None]:
+    """Give each enabled server that can be asked, by name, with when that is due."""
+    table = _table()
+    query = core_select(table.c.name, table.c.next_attempt_at, table.c.transport)
+    rows = session.connection().execute(query.where(table.c.enabled).order_by(table.c.name))
+    return {ServerName(name): due_at for name, due_at, transport in rows if is_live(transport)}
 
 
 def get(session: Session, name: ServerName) -> Server:
@@ -116,21 +149,55 @@ def remove(session: Session, name: ServerName, *, actor: str) -> tuple[Change, .
     for row in session.exec(owned):
         log.note(ChangeAction.REMOVED, row.id, server=name, before=row.definition)
     session.exec(delete(EntryRow).where(col(EntryRow.server) == name))
+    session.exec(delete(LeaseRow).where(col(LeaseRow.server) == name))
     session.exec(delete(ServerRow).where(col(ServerRow.name) == name))
     log.note(ChangeAction.REMOVED, _subject(name), server=name, before=_shown(_settings(server)))
     return log.close()
 
 
-def set_health(session: Session, name: ServerName, health: ServerHealth) -> None:
-    """Replace what is known of a server's health, without a change.
+def set_healths(session: Session, healths: Mapping[ServerName, ServerHealth]) -> None:
+    """Replace what is known of servers' health, without a change. Unknown ones are passed over."""
+    known = _names(session, list(healths))
+    rows = [
+        {"of_name": name, **health_columns(health)}
+        for name, health in sorted(healths.items())
+        if name in known
+    ]
+    if rows:
+        table = _table()
+        of_one = core_update(table).where(table.c.name == bindparam("of_name"))
+        session.connection().execute(of_one, rows)
+
+
+def stale(session: Session) -> dict[ServerName, datetime]:
+    """Give the servers that cannot be reached now but could be, with when they last answered."""
+    query = select(ServerRow.name, ServerRow.synced_at).where(
+        ServerRow.status == ServerStatus.UNREACHABLE.value, col(ServerRow.synced_at).is_not(None)
+    )
+    return {ServerName(name): at for name, at in session.exec(query) if at is not None}
+
+
+def check_exist(session: Session, names: Sequence[ServerName]) -> None:
+    """Refuse names that are not registered.
 
     Raises:
-        NotFound: no such server.
+        NotFound: with near names.
     """
-    values = health_columns(health)
-    done = session.exec(update(ServerRow).where(col(ServerRow.name) == name).values(**values))
-    if done.rowcount == 0:
-        get(session, name)
+    known = _names(session, names)
+    for name in names:
+        if name not in known:
+            get(session, name)
+
+
+def _table() -> Table:
+    return cast("Table", getattr(ServerRow, "__table__"))  # noqa: B009  # untyped in SQLModel
+
+
+def _names(session: Session, names: Sequence[ServerName]) -> set[str]:
+    found: set[str] = set()
+    for chunk in chunks(names):
+        found.update(session.exec(select(ServerRow.name).where(col(ServerRow.name).in_(chunk))))
+    return found
 
 
 def _subject(name: ServerName) -> str:
@@ -145,6 +212,7 @@ def _settings(server: Server) -> dict[str, Any]:
         **transport,
         "enabled": server.enabled,
         "tags": list(server.tags),
+        "on_change": server.on_change.value,
         "origin": server.origin,
         "start_timeout_s": server.start_timeout_s,
         "call_timeout_s": server.call_timeout_s,

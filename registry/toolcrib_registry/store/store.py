@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from sqlmodel import func, select
 
-from toolcrib_registry.errors import InvalidInput, NotFound
+from toolcrib_registry.errors import EntryGone, InvalidInput, NotFound
 from toolcrib_registry.tables import EntryRow, ServerRow
 from toolcrib_registry.types import (
     CallRecord,
     Change,
+    ChangeAction,
     Counts,
     Entry,
     EntryChanges,
@@ -24,6 +25,8 @@ from toolcrib_registry.types import (
     EntryKind,
     Forgotten,
     Learned,
+    Lease,
+    Mark,
     Model,
     Outcome,
     Page,
@@ -31,10 +34,27 @@ from toolcrib_registry.types import (
     Server,
     ServerHealth,
     ServerName,
+    ServerWrite,
+    Tombstone,
+    Trust,
+    Vectors,
+    entry_id,
 )
 
-from . import calls, catalogue, embeddings, entries, log, outcomes, reconcile, servers
+from . import (
+    calls,
+    catalogue,
+    embeddings,
+    entries,
+    leases,
+    log,
+    outcomes,
+    reconcile,
+    servers,
+    trust,
+)
 from .database import Database
+from .routing import RoutingRecords
 
 _MAX_LIMIT = 1_000_000
 _ITER_PAGE = 2_000
@@ -52,6 +72,8 @@ class Store:
 
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
         self._database = Database(url, busy_timeout_s=busy_timeout_s)
+        self.routing = RoutingRecords(self._database)
+        """What routing learns from."""
 
     def close(self) -> None:
         """Close the connections. A store that is used again opens new ones."""
@@ -118,6 +140,11 @@ class Store:
         with self._database.reading() as session:
             return servers.find(session, name)
 
+    def find_servers(self, names: Sequence[ServerName]) -> dict[ServerName, Server]:
+        """Find any number of servers; absent ones are left out."""
+        with self._database.reading() as session:
+            return servers.find_many(session, names)
+
     def list_servers(self, *, cursor: str | None = None, limit: int = 1000) -> Page[Server]:
         """List servers by name."""
         with self._database.reading() as session:
@@ -127,6 +154,16 @@ class Store:
         """Give every server, by name, read a page at a time."""
         return _all(self.list_servers)
 
+    def enabled_servers(self) -> tuple[ServerName, ...]:
+        """Give the names of the enabled servers, in order."""
+        with self._database.reading() as session:
+            return servers.enabled_names(session)
+
+    def sync_plans(self) -> dict[ServerName, datetime | None]:
+        """Give each enabled server that can be asked, by name, with when that is due."""
+        with self._database.reading() as session:
+            return servers.sync_plans(session)
+
     def set_health(self, name: ServerName, health: ServerHealth) -> None:
         """Replace what is known of a server's health. Takes no revision.
 
@@ -134,7 +171,42 @@ class Store:
             NotFound: no such server; near names are offered.
         """
         with self._database.writing() as session:
-            servers.set_health(session, name, health)
+            servers.check_exist(session, [name])
+            servers.set_healths(session, {name: health})
+
+    def set_healths(self, healths: Mapping[ServerName, ServerHealth]) -> None:
+        """Replace what is known of many servers' health. Unknown ones are passed over."""
+        with self._database.writing() as session:
+            servers.set_healths(session, healths)
+
+    def stale_servers(self) -> dict[ServerName, datetime]:
+        """Give the servers of which only old entries are left, with when each last answered."""
+        with self._database.reading() as session:
+            return servers.stale(session)
+
+    # --- leases ----------------------------------------------------------------------------
+
+    def acquire_leases(
+        self, names: Sequence[ServerName], *, holder: str, ttl_s: float
+    ) -> dict[ServerName, Lease]:
+        """Take the right to write what servers list; those that another holds are left out."""
+        with self._database.writing() as session:
+            return leases.acquire(session, names, holder=holder, ttl_s=ttl_s)
+
+    def renew_leases(self, held: Sequence[Lease], *, ttl_s: float) -> dict[ServerName, Lease]:
+        """Put off the end of leases; those that were lost are left out."""
+        with self._database.writing() as session:
+            return leases.renew(session, held, ttl_s=ttl_s)
+
+    def list_leases(self) -> tuple[Lease, ...]:
+        """List the leases that somebody holds now, by server."""
+        with self._database.reading() as session:
+            return leases.list_held(session)
+
+    def release_leases(self, held: Sequence[Lease]) -> None:
+        """Give leases back; those that were lost are passed over."""
+        with self._database.writing() as session:
+            leases.release(session, held)
 
     # --- entries ---------------------------------------------------------------------------
 
@@ -142,6 +214,7 @@ class Store:
         """Get an entry.
 
         Raises:
+            EntryGone: it was removed; what replaced it is named.
             NotFound: no such entry; near names are offered.
         """
         with self._database.reading() as session:
@@ -156,13 +229,21 @@ class Store:
         """Get an entry by its name alone; a tool before any other kind.
 
         Raises:
+            EntryGone: it was removed; what replaced it is named.
             NotFound: no such entry; near names of tools are offered.
         """
         found = (self.find_entry(kind, name) for kind in EntryKind)
         entry = next((entry for entry in found if entry), None)
         if entry is None:
-            raise NotFound("entry", name, near=self.near_names(EntryKind.TOOL, name))
+            raise self._gone(name) or NotFound(
+                "entry", name, near=self.near_names(EntryKind.TOOL, name)
+            )
         return entry
+
+    def _gone(self, name: str) -> EntryGone | None:
+        with self._database.reading() as session:
+            each = (entries.find_gone(session, kind, name) for kind in EntryKind)
+            return next((gone for gone in each if gone), None)
 
     def get_entries(self, ids: Sequence[EntryId], *, live: bool = False) -> dict[EntryId, Entry]:
         """Get any number of entries, in the order asked; absent ones are left out.
@@ -214,27 +295,49 @@ class Store:
         with self._database.reading() as session:
             return entries.hashes(session, server)
 
-    def hashes_by_server(self) -> dict[ServerName, dict[EntryId, str]]:
-        """Give the content hash of every entry that a server owns, in one pass."""
+    def hashes_by_server(
+        self, names: Sequence[ServerName] | None = None
+    ) -> dict[ServerName, dict[EntryId, str]]:
+        """Give the content hash of every entry that these servers own, or any, in one pass."""
         with self._database.reading() as session:
-            return entries.hashes_by_server(session)
+            return entries.hashes_by_server(session, names)
+
+    def live_revisions(self) -> dict[EntryId, Revision]:
+        """Give every entry that search should know, with the change that last touched it."""
+        with self._database.reading() as session:
+            return entries.live_revisions(session)
 
     def apply(
-        self, changes: EntryChanges, *, actor: str, health: ServerHealth | None = None
+        self,
+        changes: EntryChanges,
+        *,
+        actor: str,
+        health: ServerHealth | None = None,
+        vectors: Vectors | None = None,
+        lease: Lease | None = None,
     ) -> tuple[Change, ...]:
-        """Bring what a sync found to a server's entries, and its health, in one transaction.
+        """Bring what a sync found of a server to the registry; see `apply_many`."""
+        write = ServerWrite(changes=changes, health=health, lease=lease)
+        return self.apply_many([write], actor=actor, vectors=vectors)
 
-        An updated entry keeps whether it is enabled, its age, and its tags unless it brings some.
+    def apply_many(
+        self, writes: Sequence[ServerWrite], *, actor: str, vectors: Vectors | None = None
+    ) -> tuple[Change, ...]:
+        """Write what syncs found: entries, vectors, changes and health, in one transaction.
+
+        An updated entry keeps whether it is enabled, its age, and its tags unless it brings some;
+        a renamed one keeps them of what it was.
         An upsert whose content hash is stored already writes nothing; an empty hash is filled in.
         An id in both parts is an upsert; removals of what the server does not own are ignored.
 
         Raises:
+            LeaseLost: another process has taken over a server; nothing is changed.
             NotFound: no such server.
             AlreadyExists: a name belongs to another server, or comes twice; nothing is changed.
             InvalidInput: an entry names another server as its owner.
         """
         with self._database.writing() as session:
-            return reconcile.apply(session, changes, actor=actor, health=health)
+            return reconcile.apply(session, writes, actor=actor, vectors=vectors)
 
     def add_catalogues(
         self, catalogues: Sequence[Server], changes: Sequence[EntryChanges], *, actor: str
@@ -261,6 +364,34 @@ class Store:
         """
         with self._database.writing() as session:
             return entries.set_enabled(session, kind, name, enabled=enabled, actor=actor)
+
+    def approve(
+        self, kind: EntryKind, name: str, *, actor: str, seen: Revision | None = None
+    ) -> Change | None:
+        """Trust an entry as it stands, and pin it; None when there is nothing to approve.
+
+        ``seen``: the revision of the entry that was shown to whoever approves.
+
+        Raises:
+            NotFound: no such entry; near names are offered.
+            EntryChanged: it is no longer what was seen.
+        """
+        with self._database.writing() as session:
+            return trust.approve(session, kind, name, actor=actor, seen=seen)
+
+    def set_marks(
+        self,
+        judged: Mapping[EntryId, tuple[Trust, tuple[Mark, ...]]],
+        *,
+        actor: str,
+        seen: Mapping[EntryId, Revision] | None = None,
+    ) -> tuple[Change, ...]:
+        """Write what a scan finds of entries; absent ones are passed over.
+
+        So is what is no longer at the revision that was ``seen`` when it was judged.
+        """
+        with self._database.writing() as session:
+            return trust.set_marks(session, judged, actor=actor, seen=seen or {})
 
     # --- models ----------------------------------------------------------------------------
 
@@ -302,10 +433,60 @@ class Store:
         since: Revision = Revision(0),
         limit: int = 1000,
         server: ServerName | None = None,
+        subject: str | None = None,
+        most_bytes: int | None = None,
     ) -> tuple[Change, ...]:
-        """List the changes after revision ``since``, oldest first."""
+        """List the changes after revision ``since``, oldest first.
+
+        ``most_bytes``: fewer of them where their definitions come to more, but one at least.
+        """
         with self._database.reading() as session:
-            return log.list_changes(session, since=since, limit=_checked(limit), server=server)
+            return log.list_changes(
+                session,
+                since=since,
+                limit=_checked(limit),
+                server=server,
+                subject=subject,
+                most_bytes=most_bytes,
+            )
+
+    def last_changes(
+        self,
+        *,
+        since: Revision = Revision(0),
+        limit: int = 1000,
+        server: ServerName | None = None,
+        subject: str | None = None,
+        actions: Collection[ChangeAction] = (),
+        until: Revision | None = None,
+        most_bytes: int | None = None,
+    ) -> tuple[Change, ...]:
+        """List the last changes after revision ``since``, oldest first.
+
+        ``actions``: only these. ``until``: none after that revision. ``most_bytes``: as in
+        `list_changes`; the last ones are kept.
+        """
+        with self._database.reading() as session:
+            return log.last_changes(
+                session,
+                since=since,
+                limit=_checked(limit),
+                server=server,
+                subject=subject,
+                actions=actions,
+                until=until,
+                most_bytes=most_bytes,
+            )
+
+    def count_changes(self, *, since: Revision = Revision(0)) -> dict[ChangeAction, int]:
+        """Count the changes after revision ``since`` by what happened; absent is none."""
+        with self._database.reading() as session:
+            return log.count_changes(session, since=since)
+
+    def find_tombstone(self, kind: EntryKind, name: str) -> Tombstone | None:
+        """Find what is left of an entry that was removed and is not there again."""
+        with self._database.reading() as session:
+            return log.find_tombstone(session, entry_id(kind, name))
 
     # --- the embedding cache ---------------------------------------------------------------
 

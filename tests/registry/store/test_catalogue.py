@@ -11,6 +11,7 @@ from toolcrib_registry.types import (
     ChangeAction,
     EntryKind,
     Known,
+    Launch,
     Model,
     ModelDescriptor,
     Offer,
@@ -117,3 +118,25 @@ def test_removing_an_absent_model_offers_near_names(store: Store) -> None:
 
     with pytest.raises(NotFound, match="Did you mean: openai/gpt-4o"):
         store.remove_model("gpt-4o", actor="api")
+
+
+def test_the_command_that_serves_an_offer_is_kept_and_logged(store: Store) -> None:
+    launch = Launch(
+        command="vllm",
+        args=("serve", "--port", "{port}"),
+        env={"HF_TOKEN": "${HF_TOKEN}"},
+        health="/",
+        idle_timeout_s=5.0,
+    )
+    offer = Offer(provider="here", remote_model="x", launch=launch)
+    assert offer.callable
+    store.add_model(Model(name="local", offers=(offer,)), actor="test")
+    found = store.get_entry(EntryKind.MODEL, "local")
+    assert isinstance(found, Model)
+    assert found.offers == (offer,)
+    (change,) = store.list_changes()
+    assert change.after is not None
+    assert change.after["offers"][0]["launch"]["command"] == "vllm"
+    assert store.put_model(Model(name="local", offers=(offer,)), actor="test") is None
+    moved = replace(offer, launch=replace(launch, args=("serve",)))
+    assert store.put_model(Model(name="local", offers=(moved,)), actor="test") is not None

@@ -35,11 +35,15 @@ from toolcrib_registry.types import (
     CatalogTransport,
     Change,
     ChangeAction,
+    ChangePolicy,
     Entry,
     EntryId,
     EntryKind,
     HttpTransport,
     Known,
+    Launch,
+    Mark,
+    MarkReason,
     Model,
     ModelDescriptor,
     Offer,
@@ -53,6 +57,7 @@ from toolcrib_registry.types import (
     SseTransport,
     StdioTransport,
     Tool,
+    Trust,
 )
 
 _Row = TypeVar("_Row", bound=SQLModel)
@@ -97,6 +102,14 @@ healths = st.builds(
     quarantined=st.lists(
         st.builds(Quarantined, st.sampled_from(EntryKind), json_text, json_text), max_size=2
     ).map(tuple),
+    failures=st.integers(0, 2**31 - 1),
+    next_attempt_at=st.none() | times,
+    fresh_until=st.none() | times,
+    changed_at=st.none() | times,
+    duration_ms=st.none() | numbers,
+    listing_digest=texts,
+    cache_scope=texts,
+    capabilities=st.none() | json_objects,
 )
 servers = st.builds(
     Server,
@@ -109,7 +122,9 @@ servers = st.builds(
     call_timeout_s=numbers,
     health=healths,
     added_at=st.none() | times,
+    on_change=st.sampled_from(ChangePolicy),
 )
+marks = st.lists(st.builds(Mark, st.sampled_from(MarkReason), json_text), max_size=3).map(tuple)
 common: dict[str, Any] = {
     "name": any_text,
     "title": texts,
@@ -122,7 +137,14 @@ common: dict[str, Any] = {
     "added_at": st.none() | times,
     "updated_at": st.none() | times,
 }
-owned = {"server": any_text, "local_name": any_text, "definition": json_objects}
+owned: dict[str, Any] = {
+    "server": any_text,
+    "local_name": any_text,
+    "definition": json_objects,
+    "trust": st.sampled_from(Trust),
+    "marks": marks,
+    "pinned_hash": any_text,
+}
 offers = st.builds(
     Offer,
     provider=any_text,
@@ -132,6 +154,15 @@ offers = st.builds(
     region=known(json_text),
     price_in_usd=known(numbers),
     context_tokens=known(st.integers()),
+    launch=st.none()
+    | st.builds(
+        Launch,
+        command=json_text,
+        args=tags,
+        env=string_maps,
+        cwd=st.none() | json_text,
+        health=json_text,
+    ),
 )
 descriptors = st.builds(
     ModelDescriptor,
@@ -166,6 +197,8 @@ changes = st.builds(
     fields=tags,
     before=st.none() | json_objects,
     after=st.none() | json_objects,
+    related=texts.map(lambda text: None if text is None else EntryId(text)),
+    marks=marks,
 )
 calls = st.builds(
     CallRecord,
