@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from toolcrib_registry.errors import InvalidConfig
-from toolcrib_registry.types import HttpTransport, Server, SseTransport, StdioTransport
+from toolcrib_registry.types import (
+    ChangePolicy,
+    HttpTransport,
+    Server,
+    SseTransport,
+    StdioTransport,
+)
 
 from .endpoint import check_headers, check_url
 from .entries import find_kind
@@ -32,8 +38,10 @@ class ParsedConfig:
     warnings: tuple[str, ...] = ()
 
 
-def load_servers(path: Path, *, origin: str | None = None) -> ParsedConfig:
-    """Read an ``mcpServers`` file.
+def load_servers(
+    path: Path, *, origin: str | None = None, on_change: ChangePolicy = ChangePolicy.MARK
+) -> ParsedConfig:
+    """Read an ``mcpServers`` file; ``on_change`` is the policy of servers that name none.
 
     Raises:
         InvalidConfig: as `parse_servers`, or the file cannot be read.
@@ -47,10 +55,16 @@ def load_servers(path: Path, *, origin: str | None = None) -> ParsedConfig:
         raise InvalidConfig(
             f"cannot be read: {error}.", file=file, fix="It must be UTF-8 text you may read."
         ) from error
-    return parse_servers(text, file=file, origin=origin)
+    return parse_servers(text, file=file, origin=origin, on_change=on_change)
 
 
-def parse_servers(text: str, *, file: str, origin: str | None = None) -> ParsedConfig:
+def parse_servers(
+    text: str,
+    *,
+    file: str,
+    origin: str | None = None,
+    on_change: ChangePolicy = ChangePolicy.MARK,
+) -> ParsedConfig:
     """Read the servers of an ``mcpServers`` file, in the order written.
 
     ``origin`` is noted with each server; ``config:FILE`` unless given.
@@ -67,7 +81,9 @@ def parse_servers(text: str, *, file: str, origin: str | None = None) -> ParsedC
         for name, raw in entries.items():
             if name in servers:
                 raise _twice(place.at(name), name)
-            reading = EntryReading(name, place.at(name), origin=origin or f"config:{file}")
+            reading = EntryReading(
+                name, place.at(name), origin=origin or f"config:{file}", on_change=on_change
+            )
             servers[name] = reading.read(_object(raw, place.at(name)))
             warnings += reading.warnings
     return ParsedConfig(tuple(servers.values()), tuple(warnings))
@@ -123,6 +139,7 @@ def server_from_command(
     start_timeout_s: float | None = None,
     call_timeout_s: float | None = None,
     origin: str = "cli",
+    on_change: ChangePolicy = ChangePolicy.MARK,
 ) -> Server:
     """Describe a server that is run as a child process: ``argv`` is the command and its arguments.
 
@@ -139,6 +156,7 @@ def server_from_command(
         start_timeout_s=start_timeout_s,
         call_timeout_s=call_timeout_s,
         origin=origin,
+        on_change=on_change,
     )
 
 
@@ -157,6 +175,7 @@ def server_from_url(
     start_timeout_s: float | None = None,
     call_timeout_s: float | None = None,
     origin: str = "cli",
+    on_change: ChangePolicy = ChangePolicy.MARK,
 ) -> Server:
     """Describe a server reached by URL; ``transport`` is ``http`` or ``sse`` in any spelling.
 
@@ -178,4 +197,5 @@ def server_from_url(
         start_timeout_s=start_timeout_s,
         call_timeout_s=call_timeout_s,
         origin=origin,
+        on_change=on_change,
     )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -16,10 +17,12 @@ import anyio
 from toolcrib_registry.errors import UpstreamTimeout
 from toolcrib_registry.types import HttpTransport, ServerName, SseTransport, StdioTransport
 
-from .era import Envelope, Greeting, Negotiation
-from .failures import LinkFailure, RpcFailure
+from .backoff import Backoff
+from .era import Envelope, Greeting, Negotiation, read_discovery
+from .failures import BadAnswer, LinkFailure, RpcFailure
+from .hearing import LIST_CHANGES, Attention, Hearing, announced_changes
 from .http import open_http
-from .link import Link, LinkLimits, LinkState, OnNotification
+from .link import LISTEN, Link, LinkLimits, LinkState, OnNotification
 from .references import LiveTransport
 from .rpc import METHOD_NOT_FOUND, OnProgress
 from .sse import open_sse
@@ -30,10 +33,11 @@ logger = logging.getLogger(__name__)
 _PROBE_S = 10.0
 _SILENT_TIMEOUTS = 3
 """After so many timeouts without one answer between, the server is taken for hung."""
-_LISTEN_AGAIN_S = (5.0, 60.0)
+_STEADY_S = 60.0
+"""A stream that held for so long was sound; the pause after its end is the shortest again."""
+_REFUSALS = 5
+"""After so many attempts in a row without an agreement, a server is polled instead."""
 _DRAIN_S = 30.0
-_LISTS = {"tools": "toolsListChanged", "prompts": "promptsListChanged"}
-_LISTS["resources"] = "resourcesListChanged"
 
 
 def open_link(
@@ -56,20 +60,29 @@ def open_link(
 class Connection:
     """A connection that has been greeted. Use `greet`."""
 
-    def __init__(self, server: ServerName, link: Link) -> None:
+    def __init__(
+        self, server: ServerName, link: Link, hearing: Hearing, attention: Attention
+    ) -> None:
         self._server = server
         self._link = link
+        self._attention = attention
+        self.hearing = hearing
         self._ids = itertools.count(1)
         self._timeouts = 0
         self._envelope = Envelope("")
         self.greeting = Greeting(protocol_version="")
         self.in_flight = 0
-        self.last_used = anyio.current_time()
+        self.greeted_at = self.last_used = anyio.current_time()
 
     @property
     def is_lost(self) -> bool:
         """Whether it can no longer be used."""
         return self._link.is_lost
+
+    @property
+    def announced(self) -> frozenset[str]:
+        """The lists of which the server announces changes."""
+        return announced_changes(self.greeting.capabilities)
 
     def describe(self) -> LinkState:
         """Say how the link fares, for a person."""
@@ -89,9 +102,27 @@ class Connection:
                 self._ids.__next__,
                 probe_timeout_s=min(_PROBE_S, timeout_s / 2),
             )
-            self.greeting = await negotiation.greet(handshake_first=handshake_first)
-        self._envelope = Envelope(self.greeting.protocol_version)
-        self.last_used = anyio.current_time()
+            greeting = await negotiation.greet(handshake_first=handshake_first)
+        self.adopt(greeting)
+
+    def adopt(self, greeting: Greeting) -> None:
+        """Speak as a greeting says, be it of this connection or of one before."""
+        self.greeting = greeting
+        self._envelope = Envelope(greeting.protocol_version)
+        self.greeted_at = self.last_used = anyio.current_time()
+
+    async def keep_greeting_fresh(self, *, timeout_s: float) -> None:
+        """Ask a 2026-07-28 server again what it offers, if that was long ago.
+
+        Raises:
+            LinkFailure: It gives no such answer any more.
+            UpstreamTimeout: It does not answer.
+        """
+        again_s = self._attention.greet_again_s
+        if self.greeting.is_modern and anyio.current_time() - self.greeted_at > again_s:
+            self.greeted_at = anyio.current_time()
+            result = await self.request("server/discover", {}, timeout_s=timeout_s)
+            self.adopt(read_discovery(result))
 
     async def request(
         self,
@@ -140,12 +171,14 @@ class Connection:
         if self._timeouts >= _SILENT_TIMEOUTS:
             self._link.lose(f"it let {self._timeouts} requests in a row time out")
 
-    async def serve(self) -> str:
-        """Keep the connection until it is lost; return the reason. Cancel to close it."""
+    async def serve(self, *, listen: bool) -> str:
+        """Keep the connection until it is lost; return the reason. Cancel to close it.
+
+        ``listen`` asks the server to tell of changes; what it says anyway is heard without.
+        """
         reason = ""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._follow)
-            tasks.start_soon(self._listen)
+            tasks.start_soon(self._hear, listen)
             reason = await self._link.wait_lost()
             tasks.cancel_scope.cancel()
         # Requests that are still being answered are let finish; new ones go to another connection.
@@ -154,47 +187,41 @@ class Connection:
                 await anyio.sleep(0.05)
         return reason
 
-    async def _follow(self) -> None:
-        await self._link.follow(headers=self._envelope.headers)
+    async def _hear(self, listen: bool) -> None:  # noqa: FBT001  # the argument of a task
+        if not self.greeting.is_modern:
+            kinds = self.announced if listen else frozenset[str]()
+            up = partial(self.hearing.came_up, kinds)
+            await self._link.follow(headers=self._envelope.headers, on_up=up)
+        elif listen:
+            await self._keep_subscribed()
+        self.hearing.give_up()
 
-    async def _listen(self) -> None:
-        """Subscribe to changes of the lists (2026-07-28); before, servers just send them."""
-        wanted = {key: True for kind, key in _LISTS.items() if self._announces(kind)}
-        if not self.greeting.is_modern or not wanted:
-            return
-        shortest, longest = _LISTEN_AGAIN_S
-        pause_s = shortest
-        while True:
-            full, headers = self._envelope.wrap("subscriptions/listen", {"notifications": wanted})
+    async def _keep_subscribed(self) -> None:
+        """Subscribe, and again whenever that ends, unless the server will have none of it."""
+        backoff, refusals = Backoff(*self._attention.again_s), 0
+        while self.announced and refusals < _REFUSALS:
+            started, before = anyio.current_time(), self.hearing.agreements
             try:
-                await self._link.request(
-                    next(self._ids),
-                    "subscriptions/listen",
-                    full,
-                    headers=headers,
-                    on_progress=None,
-                )
-            except RpcFailure as failure:
-                if failure.code == METHOD_NOT_FOUND:
+                await self._subscribe()
+            except (RpcFailure, BadAnswer) as failure:
+                if isinstance(failure, RpcFailure) and failure.code == METHOD_NOT_FOUND:
                     return
+                refusals += 1
             except LinkFailure as failure:
                 logger.debug("Listening to %s ended: %s", self._server, failure.reason)
-            await anyio.sleep(pause_s)
-            pause_s = min(2 * pause_s, longest)
+            self.hearing.went_down()
+            if self.hearing.agreements > before:
+                refusals = 0
+                if anyio.current_time() - started > _STEADY_S:
+                    backoff.reset()
+            await anyio.sleep(backoff.next_s())
 
-    def _announces(self, kind: str) -> bool:
-        capability = self.greeting.capabilities.get(kind)
-        return isinstance(capability, dict) and bool(capability.get("listChanged"))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType]  # decoded JSON
+    async def _subscribe(self) -> None:
+        """Listen until the stream ends.
 
-
-def tell_of_list_changes(server: ServerName, told: Callable[[ServerName], None]) -> OnNotification:
-    """Make the handler that passes on only that a list of ``server`` changed."""
-
-    def on_notification(method: str, params: Mapping[str, Any]) -> None:  # the list is read anew
-        if method.endswith("/list_changed"):
-            try:
-                told(server)
-            except Exception:
-                logger.exception("Nobody could be told that a list of %s changed", server)
-
-    return on_notification
+        Raises:
+            LinkFailure: It did not end as the specification wants it to.
+        """
+        wanted = {LIST_CHANGES[kind]: True for kind in sorted(self.announced)}
+        full, headers = self._envelope.wrap(LISTEN, {"notifications": wanted})
+        await self._link.request(next(self._ids), LISTEN, full, headers=headers, on_progress=None)

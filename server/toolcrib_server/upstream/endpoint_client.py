@@ -6,23 +6,21 @@ Knows HTTP; knows nothing of MCP.
 from __future__ import annotations
 
 import contextlib
-import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
-import anyio.to_thread
+import anyio
 import httpcore2
 
 from .failures import LinkLost, Oversized, Unanswered
 from .link import LinkLimits
+from .network import SharedNetwork, open_network
 
 _MAX_CONNECTIONS = 256
 _KEEPALIVE_CONNECTIONS = 32
-_KEEPALIVE_S = 4.5
-"""Below the five seconds after which many servers hang up, perhaps on a request on its way."""
 _REDIRECTS = 3
 _KEEPING_THE_METHOD = frozenset({307, 308})
 _REDIRECTING = frozenset({301, 302, 303, 307, 308})
@@ -107,27 +105,30 @@ class Reply:
 class EndpointClient:
     """Keeps connections to one endpoint. An async context manager."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], *, limits: LinkLimits) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limits: LinkLimits,
+        shared: SharedNetwork | None = None,
+    ) -> None:
+        """Prepare for one endpoint; with ``shared`` connections it has none to open and close."""
         self._url = url
         self._own = {name.lower(): value for name, value in headers.items()}
         self._timeouts = {
             "connect": limits.connect_timeout_s,
             "pool": limits.connect_timeout_s,
             "write": 2 * limits.connect_timeout_s,
-            "read": None,  # whoever waits has a deadline
         }
-        self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._pool: httpcore2.AsyncConnectionPool | SharedNetwork | None = shared
+        self._owned: httpcore2.AsyncConnectionPool | None = None
 
     async def __aenter__(self) -> Self:
-        secure = urlsplit(self._url).scheme == "https"
-        context = await anyio.to_thread.run_sync(httpcore2.default_ssl_context) if secure else None
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=context,
-            proxy=_find_proxy(self._url),
-            max_connections=_MAX_CONNECTIONS,
-            max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
-            keepalive_expiry=_KEEPALIVE_S,
-        )
+        if self._pool is None:
+            self._pool = self._owned = await open_network(
+                self._url, max_connections=_MAX_CONNECTIONS, max_idle=_KEEPALIVE_CONNECTIONS
+            )
         return self
 
     async def __aexit__(
@@ -136,15 +137,23 @@ class EndpointClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
+        if self._owned is not None:
             with anyio.CancelScope(shield=True):
-                await self._pool.aclose()
+                await self._owned.aclose()
 
     @asynccontextmanager
     async def send(
-        self, method: str, body: bytes | None, headers: Mapping[str, str], *, url: str | None = None
+        self,
+        method: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        url: str | None = None,
+        read_timeout_s: float | None = None,
     ) -> AsyncGenerator[Reply]:
         """Send a request; leaving closes its stream. ``url`` must share the endpoint's origin.
+
+        ``read_timeout_s`` is the longest silence; without it, whoever waits has a deadline.
 
         Redirects are followed within the origin and only where they keep the method; every other
         is the reply itself, so that headers never travel to another host.
@@ -159,40 +168,32 @@ class EndpointClient:
             for name, value in {**self._own, **headers}.items()
         ]
         target = url or self._url
+        timeouts = {**self._timeouts, "read": read_timeout_s}
         for turn in range(_REDIRECTS + 1):
-            async with self._send_once(self._pool, method, target, fields, body) as reply:
+            opening = self._pool.stream(
+                method, target, headers=fields, content=body, extensions={"timeout": timeouts}
+            )
+            async with _take_reply(opening, target) as reply:
                 onward = _follow(reply, target) if turn < _REDIRECTS else None
                 if onward is None:
                     yield reply
                     return
             target = onward
 
-    @asynccontextmanager
-    async def _send_once(
-        self,
-        pool: httpcore2.AsyncConnectionPool,
-        method: str,
-        url: str,
-        fields: list[tuple[bytes, bytes]],
-        body: bytes | None,
-    ) -> AsyncGenerator[Reply]:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                response = await stack.enter_async_context(
-                    pool.stream(
-                        method,
-                        url,
-                        headers=fields,
-                        content=body,
-                        extensions={"timeout": self._timeouts},
-                    )
-                )
-            except _NOT_SENT as error:
-                reason = f"no connection to {_origin(url)}: {_describe(error)}"
-                raise LinkLost(reason, delivered=False) from error
-            except _CUT_OFF as error:
-                raise Unanswered(f"broke the connection off: {_describe(error)}") from error
-            yield Reply(response, url)
+
+@asynccontextmanager
+async def _take_reply(
+    opening: AbstractAsyncContextManager[httpcore2.Response], url: str
+) -> AsyncGenerator[Reply]:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            response = await stack.enter_async_context(opening)
+        except _NOT_SENT as error:
+            reason = f"no connection to {_origin(url)}: {_describe(error)}"
+            raise LinkLost(reason, delivered=False) from error
+        except _CUT_OFF as error:
+            raise Unanswered(f"broke the connection off: {_describe(error)}") from error
+        yield Reply(response, url)
 
 
 def _follow(reply: Reply, url: str) -> str | None:
@@ -221,20 +222,6 @@ def _origin(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
-
-
-def _find_proxy(url: str) -> httpcore2.Proxy | None:
-    """Find the proxy the environment asks for; loopback is always reached directly."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    local = host in {"localhost", "::1"} or host.startswith("127.")
-    if not proxy or local or urllib.request.proxy_bypass(host):
-        return None
-    place = urlsplit(proxy)
-    auth = (unquote(place.username), unquote(place.password or "")) if place.username else None
-    bare = place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
-    return httpcore2.Proxy(bare, auth=auth)
 
 
 def _describe(error: Exception) -> str:

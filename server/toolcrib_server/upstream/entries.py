@@ -110,6 +110,7 @@ class _Options(BaseModel):
         default=None, alias="callTimeoutS"
     )
     enabled: bool | None = None
+    on_change: Literal["apply", "mark", "quarantine"] | None = Field(default=None, alias="onChange")
 
 
 class _Entry(BaseModel):

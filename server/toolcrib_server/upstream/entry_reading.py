@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolcrib_registry.types import (
+    ChangePolicy,
     HttpTransport,
     Server,
     ServerName,
@@ -41,10 +42,13 @@ from .references import list_host_references, suggest_variable
 class EntryReading:
     """Reads one entry; collects what deserves a warning on the way."""
 
-    def __init__(self, name: str, place: Place, *, origin: str) -> None:
+    def __init__(
+        self, name: str, place: Place, *, origin: str, on_change: ChangePolicy = ChangePolicy.MARK
+    ) -> None:
         self._name = name
         self._place = place
         self._origin = origin
+        self._on_change = on_change
         self.warnings: list[str] = []
 
     def read(self, raw: JsonObject) -> Server:
@@ -63,6 +67,7 @@ class EntryReading:
             start_timeout_s=entry.toolcrib.start_timeout_s,
             call_timeout_s=entry.toolcrib.call_timeout_s,
             origin=self._origin,
+            on_change=ChangePolicy(entry.toolcrib.on_change or self._on_change),
         )
 
     def _canonical(self, raw: JsonObject) -> dict[str, Any]:
@@ -197,6 +202,7 @@ def build_server(
     start_timeout_s: float | None,
     call_timeout_s: float | None,
     origin: str,
+    on_change: ChangePolicy = ChangePolicy.MARK,
 ) -> Server:
     """Put a server together; a timeout of None takes the default."""
     defaults = Server(name=name, transport=transport)
@@ -208,4 +214,5 @@ def build_server(
         origin=origin,
         start_timeout_s=start_timeout_s or defaults.start_timeout_s,
         call_timeout_s=call_timeout_s or defaults.call_timeout_s,
+        on_change=on_change,
     )

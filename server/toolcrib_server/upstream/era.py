@@ -140,17 +140,17 @@ class Negotiation:
             version = _mutual(failure)
             if version is None:
                 raise
-            return _read_discovery(await self._discover(version))
+            return read_discovery(await self._discover(version))
 
     async def _probe(self, version: str) -> Greeting | None:
         """Ask for the discovery; None when the server seems to be of the handshake era."""
         try:
             with anyio.fail_after(self._probe_timeout_s):
-                return _read_discovery(await self._discover(version))
+                return read_discovery(await self._discover(version))
         except RpcFailure as failure:
             mutual = _mutual(failure)
             if mutual is not None and mutual != version:
-                return _read_discovery(await self._discover(mutual))
+                return read_discovery(await self._discover(mutual))
             if failure.code == UNSUPPORTED_PROTOCOL_VERSION and not _names_handshake(failure):
                 raise BadAnswer(f"supports none of our protocol versions: {failure}") from failure
         except (LinkLost, Unauthorized):
@@ -185,7 +185,12 @@ class Negotiation:
         )
 
 
-def _read_discovery(result: Mapping[str, Any]) -> Greeting:
+def read_discovery(result: Mapping[str, Any]) -> Greeting:
+    """Read what a server answered to ``server/discover``.
+
+    Raises:
+        BadAnswer: It speaks no protocol version of ours.
+    """
     supported = result.get("supportedVersions")
     versions = cast("list[Any]", supported) if isinstance(supported, list) else []
     mutual = [version for version in MODERN_PROTOCOL_VERSIONS if version in versions]

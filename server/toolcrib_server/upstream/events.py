@@ -55,6 +55,12 @@ class EventParser:
         self._grow(len(rest))
         self._open += rest
 
+    def begin(self) -> None:
+        """Begin with another stream: what the last one left unfinished is forgotten."""
+        self._open.clear()
+        self._data, self._event, self._size = [], "", 0
+        self._after_cr = False
+
     def _grow(self, size: int) -> None:
         self._size += size
         if self._size > self._limit:

@@ -18,6 +18,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from toolcrib_registry.types import HttpTransport
 
 from . import rpc
+from .backoff import Backoff
 from .decoding import decode
 from .endpoint_client import EndpointClient, Reply
 from .events import EventParser, ServerEvent
@@ -30,14 +31,16 @@ from .failures import (
     Unauthorized,
     Unrelayable,
 )
-from .link import LinkLimits, LinkState, OnNotification
+from .link import LISTEN, LinkLimits, LinkState, OnNotification, OnUp
 from .rpc import OnProgress
 
 VERSION_HEADER = "mcp-protocol-version"
 _SESSION_HEADER = "mcp-session-id"
-_ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 _WRONG_PLACE = '; check the URL, and if it speaks HTTP+SSE, say so ("type": "sse", or --sse)'
 _RESUMES = 3
+_STEADY_S = 60.0
+"""A stream that held for so long was sound; the pause after its end is the shortest again."""
 _DEFAULT_RETRY_MS = 1000
 _LONGEST_RETRY_MS = 30_000
 _OK = 200
@@ -65,6 +68,7 @@ class HttpLink:
         self._lost: str | None = None
         self._gone = anyio.Event()
         self._noise = 0
+        self._has_followed = False
 
     @property
     def is_lost(self) -> bool:
@@ -101,12 +105,14 @@ class HttpLink:
             raise LinkLost(self._lost, delivered=False)
         message = rpc.request(call_id, method, params)
         try:
-            async with self._post(message, headers) as reply:
+            quiet_s = self._limits.quiet_s if method == LISTEN else None
+            async with self._post(message, headers, quiet_s=quiet_s) as reply:
                 if method == "initialize":
                     self._session = reply.headers.get(_SESSION_HEADER)
-                return await self._read_answer(reply, call_id, on_progress)
+                return await self._read_answer(reply, call_id, on_progress, quiet_s=quiet_s)
         except LinkLost as lost:
-            self.lose(lost.reason)
+            if method != LISTEN:  # it is tried again, and nobody waits for it
+                self.lose(lost.reason)
             raise
         except anyio.get_cancelled_exc_class():
             # Since 2026-07-28 closing the stream is the cancellation; before, it is not.
@@ -125,20 +131,40 @@ class HttpLink:
         async with self._post(rpc.notification(method), headers) as reply:
             await self._refuse_error(reply)
 
-    async def follow(self, *, headers: Mapping[str, str]) -> None:
+    async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:
         """Listen on the GET stream of a handshake session, which not every server offers."""
         self._version = dict(headers)
         if self._session is None:
             return
-        parser = EventParser(self._limits.max_message_bytes)
+        parser = EventParser(self._limits.max_event_bytes)
+        backoff = Backoff(*self._limits.again_s)
         while not self.is_lost:
+            started = anyio.current_time()
             with contextlib.suppress(LinkFailure):
-                async with self._get(parser) as reply:
-                    if reply.status != _OK or not _is_event_stream(reply):
-                        return
-                    async for event in _events(reply, parser):
-                        self._take(event, None, None)
-            await anyio.sleep(_retry_s(parser))
+                if not await self._follow_once(parser, on_up):
+                    return
+            if anyio.current_time() - started > _STEADY_S:
+                backoff.reset()
+            await anyio.sleep(max(backoff.next_s(), _retry_s(parser)))
+
+    async def _follow_once(self, parser: EventParser, on_up: OnUp) -> bool:
+        """Read one stream to its end; return False if the server offers none.
+
+        Raises:
+            LinkFailure: There is none just now.
+        """
+        parser.begin()
+        async with self._get(parser, quiet_s=self._limits.quiet_s) as reply:
+            if reply.status != _OK or not _is_event_stream(reply):
+                if self._has_followed:
+                    await self._refuse_error(reply)
+                return False
+            self._has_followed = True
+            # Streams with ids are resumed: the server sends what was said meanwhile.
+            on_up(missed=parser.last_id is None)
+            async for event in _events(reply, parser):
+                self._take(event, None, None)
+        return True
 
     async def say_goodbye(self) -> None:
         """End the session at the server; a server that does not care is not waited for."""
@@ -159,52 +185,54 @@ class HttpLink:
         return {**self._version, **session}
 
     def _post(
-        self, message: Mapping[str, Any], headers: Mapping[str, str]
+        self,
+        message: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        quiet_s: float | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Reply]:
-        fields = {**_ACCEPT, **headers}
+        fields = {**ACCEPT, **headers}
         if self._session is not None:
             fields[_SESSION_HEADER] = self._session
-        return self._client.send("POST", rpc.encode(message), fields)
+        return self._client.send("POST", rpc.encode(message), fields, read_timeout_s=quiet_s)
 
-    def _get(self, parser: EventParser) -> contextlib.AbstractAsyncContextManager[Reply]:
+    def _get(
+        self, parser: EventParser, *, quiet_s: float | None = None
+    ) -> contextlib.AbstractAsyncContextManager[Reply]:
         resume = {"last-event-id": parser.last_id} if parser.last_id else {}
         accept = {"accept": "text/event-stream", "cache-control": "no-store"}
-        return self._client.send("GET", None, {**accept, **self._common(), **resume})
+        fields = {**accept, **self._common(), **resume}
+        return self._client.send("GET", None, fields, read_timeout_s=quiet_s)
 
     async def _read_answer(
-        self, reply: Reply, call_id: int, on_progress: OnProgress | None
+        self,
+        reply: Reply,
+        call_id: int,
+        on_progress: OnProgress | None,
+        *,
+        quiet_s: float | None,
     ) -> dict[str, Any]:
         if reply.status >= 300:  # noqa: PLR2004  # anything but success
             await self._refuse_error(reply)
         if reply.content_type == "application/json":
-            return self._read_json(await reply.read(self._limits.max_message_bytes), call_id)
+            return read_response(await reply.read(self._limits.max_message_bytes), call_id)
         if _is_event_stream(reply):
-            return await self._read_stream(reply, call_id, on_progress)
+            limits = self._limits
+            limit = limits.max_message_bytes if quiet_s is None else limits.max_event_bytes
+            return await self._read_stream(reply, EventParser(limit), call_id, on_progress)
         if reply.status == 202:  # noqa: PLR2004  # Accepted
             raise BadAnswer("accepted a request without answering it (HTTP 202)")
         raise BadAnswer(f"answered with the content type {reply.content_type or 'none'!r}")
 
-    def _read_json(self, body: bytes, call_id: int) -> dict[str, Any]:
-        try:
-            message = decode(body)
-        except ValueError as error:
-            raise BadAnswer(f"answered with something that is not JSON: {error}") from None
-        if not isinstance(message, dict):
-            raise BadAnswer("answered with something that is not a JSON-RPC message")
-        response = cast("dict[str, Any]", message)
-        if not rpc.same_id(response.get("id"), call_id) and "result" in response:
-            raise BadAnswer("answered with the id of another request")
-        return rpc.open_response(response)
-
     async def _read_stream(
-        self, reply: Reply, call_id: int, on_progress: OnProgress | None
+        self, reply: Reply, parser: EventParser, call_id: int, on_progress: OnProgress | None
     ) -> dict[str, Any]:
-        parser = EventParser(self._limits.max_message_bytes)
         found = await self._find_response(reply, parser, call_id, on_progress)
         for _ in range(_RESUMES):
             if found is not None or parser.last_id is None or self._session is None:
                 break
             await anyio.sleep(_retry_s(parser))
+            parser.begin()
             async with self._get(parser) as resumed:
                 await self._refuse_error(resumed)
                 found = await self._find_response(resumed, parser, call_id, on_progress)
@@ -292,6 +320,24 @@ class HttpLink:
         except (ValueError, LinkFailure):
             return None
         return None
+
+
+def read_response(body: bytes, call_id: int) -> dict[str, Any]:
+    """Take the result out of a body of JSON that answers one request.
+
+    Raises:
+        LinkFailure: There is none; the class says why.
+    """
+    try:
+        message = decode(body)
+    except ValueError as error:
+        raise BadAnswer(f"answered with something that is not JSON: {error}") from None
+    if not isinstance(message, dict):
+        raise BadAnswer("answered with something that is not a JSON-RPC message")
+    response = cast("dict[str, Any]", message)
+    if not rpc.same_id(response.get("id"), call_id) and "result" in response:
+        raise BadAnswer("answered with the id of another request")
+    return rpc.open_response(response)
 
 
 def _may_answer(failure: Unrelayable, call_id: int) -> bool:

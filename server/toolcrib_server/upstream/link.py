@@ -10,6 +10,16 @@ from .rpc import OnProgress
 
 OnNotification = Callable[[str, Mapping[str, Any]], None]
 """Called with (method, params) of each notification that belongs to no request; must not block."""
+LISTEN = "subscriptions/listen"
+"""The request whose answer is a stream of notifications (2026-07-28)."""
+
+
+class OnUp(Protocol):
+    """Called whenever what a server says unasked begins to arrive."""
+
+    def __call__(self, *, missed: bool) -> None:
+        """``missed``: something may have been said before that will not be repeated."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +30,12 @@ class LinkLimits:
     connect_timeout_s: float = 15.0
     close_grace_s: float = 2.0
     """How long a child may take to leave by itself; again after SIGTERM."""
+    max_event_bytes: int = 256 * 1024
+    """What one event may take on a stream of notifications, of which many are open for long."""
+    quiet_s: float = 900.0
+    """A stream of notifications without a byte for so long is taken for dead."""
+    again_s: tuple[float, float] = (1.0, 300.0)
+    """The shortest and the longest pause before such a stream is opened again."""
 
 
 class Link(Protocol):
@@ -57,10 +73,10 @@ class Link(Protocol):
         """
         ...
 
-    async def follow(self, *, headers: Mapping[str, str]) -> None:
-        """Do what the transport needs done beside requests, once the protocol version is known.
+    async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:
+        """Hear what a server of the handshake era says unasked, as far as the transport lets it.
 
-        Returns when there is nothing (more) to do.
+        Returns when nothing more will be heard.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""The live connections to all servers: opened when needed, kept warm, repaired, closed when idle.
+"""The one way to every upstream server: requests, and everything that a server lists.
 
-One task owns each connection, from opening to closing; no lock is held across a wait, so a server
-that hangs or is dead delays nobody else.
+Requests go over connections that are opened when needed. Lists are read in full, or, where that is
+cheaper, seen at a glance to be as they were.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -21,37 +22,35 @@ from mcp_types import HEADER_MISMATCH
 
 from toolcrib_registry.errors import (
     InvalidConfig,
-    NotCallable,
+    UpstreamError,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from toolcrib_registry.types import (
-    CatalogTransport,
-    JsonObject,
-    Server,
-    ServerName,
-    StdioTransport,
-)
+from toolcrib_registry.types import HttpTransport, JsonObject, Server, ServerName
 
-from .connection import Connection, open_link, tell_of_list_changes
-from .endpoint import check_url
 from .failures import LinkFailure, LinkLost, Unanswered
+from .glance import Glance
+from .hearing import Attention, announced_changes
 from .link import LinkLimits
 from .listing import Listing, read_listing
-from .place import Place
-from .references import LiveTransport, Resolved, Secrets, resolve
+from .references import Secrets
 from .rpc import OnProgress
 from .schemas import SchemaCheck
-from .secrets import Redactor
-from .slot import Attempt, ConnectionState, Slot, describe_slot
+from .slot import ConnectionState, Slot
+from .switchboard import Capacity, Switchboard
 from .translation import translate
 
 logger = logging.getLogger(__name__)
 
-_SLACK_S = 5.0
-_CLOSE_S = 15.0
-_LONGEST_REAP_PAUSE_S = 15.0
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What an open pool works with."""
+
+    tasks: anyio.abc.TaskGroup
+    board: Switchboard
+    glance: Glance
 
 
 class ConnectionPool:
@@ -67,24 +66,49 @@ class ConnectionPool:
         max_message_bytes: int = 8 * 1024 * 1024,
         close_grace_s: float = 2.0,
         on_list_changed: Callable[[ServerName], None] | None = None,
+        attention: Attention | None = None,
+        max_warm: int = 64,
     ) -> None:
         """Prepare a pool; nothing is opened before the first request.
 
-        ``on_list_changed`` is told in the event loop and must not block.
+        ``on_list_changed`` is told in the event loop and must not block: a list may have changed,
+        or a change may have been missed. Servers beyond those that ``attention`` allows to be
+        listened to have to be polled. A connection that was opened for a listing alone is kept
+        only while fewer than ``max_warm`` others are.
         """
         self._secrets: Secrets = secrets or _NoSecrets()
         self._env = os.environ if env is None else env
-        self._idle_timeout_s = idle_timeout_s
         self._list_timeout_s = list_timeout_s
-        self._limits = LinkLimits(max_message_bytes=max_message_bytes, close_grace_s=close_grace_s)
-        self._told = on_list_changed or _tell_nobody
+        heeded = attention or Attention()
+        # With nobody to tell, there is nothing to listen for.
+        self._attention = heeded if on_list_changed else replace(heeded, max_listening=0)
+        self._limits = LinkLimits(
+            max_message_bytes=max_message_bytes,
+            close_grace_s=close_grace_s,
+            quiet_s=heeded.quiet_s,
+            again_s=heeded.again_s,
+        )
+        self._told = on_list_changed
+        self._capacity = Capacity(idle_timeout_s=idle_timeout_s, warm=max_warm)
         self._schemas = SchemaCheck()
-        self._slots: dict[ServerName, Slot] = {}
-        self._tasks: anyio.abc.TaskGroup | None = None
+        self._unlisted: set[ServerName] = set()
+        """Servers whose last listing failed."""
+        self._open: _Open | None = None
 
     async def __aenter__(self) -> Self:
-        self._tasks = await anyio.create_task_group().__aenter__()
-        self._tasks.start_soon(self._reap)
+        tasks = await anyio.create_task_group().__aenter__()
+        board = Switchboard(
+            tasks,
+            secrets=self._secrets,
+            env=self._env,
+            limits=self._limits,
+            capacity=self._capacity,
+            attention=self._attention,
+            tell=self._tell,
+        )
+        glance = Glance(tasks, limits=self._limits, attention=self._attention)
+        tasks.start_soon(board.reap)
+        self._open = _Open(tasks, board, glance)
         return self
 
     async def __aexit__(
@@ -93,14 +117,16 @@ class ConnectionPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        assert self._tasks is not None
+        assert self._open is not None
+        tasks, glance, self._open = self._open.tasks, self._open.glance, None
         # Every owner closes its connection on the way out, all at once, in bounded time.
-        self._tasks.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
+        await glance.aclose()
         if isinstance(error, Exception):
             # It is not the group's: let it through as it is.
-            await self._tasks.__aexit__(None, None, None)
+            await tasks.__aexit__(None, None, None)
             return None
-        return await self._tasks.__aexit__(kind, error, trace)
+        return await tasks.__aexit__(kind, error, trace)
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -140,8 +166,9 @@ class ConnectionPool:
         except UpstreamProtocolError as error:
             if error.rpc_code != HEADER_MISMATCH:
                 raise
-        # It wants arguments mirrored in headers, and was not listed since it was registered.
+        # It wants arguments mirrored in headers: it changed, or was not listed by this process.
         await self.list_all(server)
+        self._tell(server.name)
         return await self._request(
             server,
             "tools/call",
@@ -179,24 +206,65 @@ class ConnectionPool:
             safe=safe,
         )
 
-    async def list_all(self, server: Server) -> Listing:
+    async def list_all(self, server: Server, *, known_digest: str | None = None) -> Listing:
         """List everything a server has, all pages; what is malformed is set aside.
 
-        Credentials that the server was given are masked where it repeats them.
+        Credentials that the server was given are masked where it repeats them. If all is as when
+        ``known_digest`` was made, the listing says that it is ``unchanged``, and holds no entries.
 
         Raises:
             UpstreamError: As `call_tool`.
             NotCallable: The server is a catalogue.
         """
+        try:
+            listing = None if known_digest is None else await self._look(server, known_digest)
+            if listing is None:
+                listing = await self._list(server, known_digest)
+        except UpstreamError:
+            self._unlisted.add(server.name)
+            raise
+        self._unlisted.discard(server.name)
+        return listing
+
+    async def _look(self, server: Server, known_digest: str) -> Listing | None:
+        """See whether all is as it was without a connection of its own; None: not to be told so."""
+        parts = self._opened(server.name)
+        if not parts.board.is_at_rest(server.name) or not parts.glance.knows(server):
+            return None
+        if parts.board.may_listen(announced_changes(server.health.capabilities or {})):
+            return None  # there is room to hear of its changes, over a connection that stays
+        try:
+            transport = await self._plain_transport(server)
+        except InvalidConfig:
+            return None  # told by the opening of a connection
+        return await parts.glance.look(
+            server, transport, known_digest, timeout_s=self._list_timeout_s
+        )
+
+    async def _plain_transport(self, server: Server) -> HttpTransport:
+        transport = server.transport
+        assert isinstance(transport, HttpTransport)
+        if not any("${" in value for value in (transport.url, *transport.headers.values())):
+            return transport  # nothing to fill in: no other thread is needed
+        resolved = await anyio.to_thread.run_sync(self._opened(server.name).board.resolve, server)
+        assert isinstance(resolved.transport, HttpTransport)
+        return resolved.transport
+
+    async def _list(self, server: Server, known_digest: str | None) -> Listing:
+        board = self._opened(server.name).board
         for is_last in (False, True):
-            slot, connection = await self._connection(server)
+            slot, connection = await board.connect(server)
+            if board.is_listening(connection):
+                await connection.hearing.settle(self._attention.agree_s)
             try:
                 with anyio.fail_after(self._list_timeout_s):
+                    await connection.keep_greeting_fresh(timeout_s=self._list_timeout_s)
                     listing = await read_listing(
                         partial(connection.request, timeout_s=self._list_timeout_s),
                         connection.greeting,
                         check=self._schemas,
                         redact=slot.redact_listing,
+                        known_digest=known_digest,
                     )
             except TimeoutError:
                 raise UpstreamTimeout(server.name, "its lists", self._list_timeout_s) from None
@@ -205,6 +273,8 @@ class ConnectionPool:
                     raise translate(server.name, failure, slot.redact) from failure
             else:
                 slot.note_listing(listing)
+                self._opened(server.name).glance.note_greeting(server.name, connection.greeted_at)
+                board.let_go(slot, connection)
                 return listing
         raise AssertionError("the second turn returns or raises")
 
@@ -220,7 +290,8 @@ class ConnectionPool:
         on_progress: OnProgress | None,
     ) -> dict[str, Any]:
         for is_last in (False, True):
-            slot, connection = await self._connection(server)
+            slot, connection = await self._opened(server.name).board.connect(server)
+            slot.is_called = True
             try:
                 result = await connection.request(
                     method,
@@ -235,172 +306,46 @@ class ConnectionPool:
                     raise translate(server.name, failure, slot.redact) from failure
             else:
                 slot.failures = 0
+                self._note_answer(server.name)
                 return result
         raise AssertionError("the second turn returns or raises")
+
+    def _note_answer(self, name: ServerName) -> None:
+        if name in self._unlisted:
+            # It can be reached again: what it lists is worth another look.
+            self._unlisted.discard(name)
+            self._tell(name)
+
+    def _tell(self, name: ServerName) -> None:
+        if self._told is None:
+            return
+        try:
+            self._told(name)
+        except Exception:
+            logger.exception("Nobody could be told that a list of %s changed", name)
 
     # --- connections ---------------------------------------------------------------------------
 
     async def aclose_server(self, name: ServerName) -> None:
         """Close the connection to a server and forget its failures: the next request opens anew."""
-        slot = self._slots.pop(name, None)
-        if slot is not None:
-            with anyio.move_on_after(_CLOSE_S):
-                await slot.retire()
+        self._unlisted.discard(name)
+        if self._open is not None:
+            self._open.glance.forget(name)
+            await self._open.board.aclose_server(name)
 
     def states(self) -> tuple[ConnectionState, ...]:
         """Say how each connection stands, by server name."""
-        return tuple(describe_slot(slot) for _, slot in sorted(self._slots.items()))
+        return () if self._open is None else self._open.board.states()
 
-    async def _connection(self, server: Server) -> tuple[Slot, Connection]:
-        """Find the live connection, or open one."""
-        slot = self._slots.get(server.name)
-        if slot is not None and (
-            slot.server is server or slot.server.transport == server.transport
-        ):
-            connection = slot.find_live()
-            if connection is not None:
-                return slot, connection
-        else:
-            slot = self._place(server, slot)
-        return slot, await self._open(slot, server)
-
-    def _place(self, server: Server, old: Slot | None) -> Slot:
-        if isinstance(server.transport, CatalogTransport):
-            source = server.transport.source
-            raise NotCallable(
-                f"Server {server.name!r} was imported from {source}; register the live server to "
-                "call its tools."
-            )
-        if old is not None:
-            old.cancel_owners()
-        slot = self._slots[server.name] = Slot(server)
-        return slot
-
-    async def _open(self, slot: Slot, server: Server) -> Connection:
-        attempt = slot.attempt
-        if attempt is None:
-            wait_s = slot.waits_s
-            if wait_s > 0:
-                raise UpstreamUnavailable(
-                    server.name, slot.last_error or "it was lost", retry_after_s=wait_s
-                )
-            if self._tasks is None:
-                raise UpstreamUnavailable(server.name, "the pool is not open")
-            slot.server = server
-            attempt = slot.attempt = Attempt()
-            self._tasks.start_soon(self._own, slot, attempt)
-        # The attempt has its own deadline; this one is for the case that it breaks.
-        with anyio.move_on_after(server.start_timeout_s + _SLACK_S):
-            await attempt.done.wait()
-        if attempt.connection is None:
-            raise attempt.error or UpstreamTimeout(server.name, "start", server.start_timeout_s)
-        return attempt.connection
-
-    async def _own(self, slot: Slot, attempt: Attempt) -> None:
-        """Open one connection, keep it, close it: all in this task."""
-        with anyio.CancelScope() as scope:
-            closed = slot.owners[scope] = anyio.Event()
-            try:
-                await self._open_and_hold(slot, attempt)
-            except LinkFailure as failure:
-                self._fail(slot, attempt, failure)
-            except Exception:
-                logger.exception("The connection to %s broke", slot.server.name)
-                self._fail(slot, attempt, LinkLost("an error in Toolcrib; see its log"))
-            finally:
-                attempt.fail(UpstreamUnavailable(slot.server.name, "the connection was closed"))
-                if slot.attempt is attempt:
-                    slot.attempt = None
-                del slot.owners[scope]
-                closed.set()
-
-    async def _open_and_hold(self, slot: Slot, attempt: Attempt) -> None:
-        try:
-            resolved = await anyio.to_thread.run_sync(self._resolve, slot.server)
-        except InvalidConfig as error:
-            slot.last_error = error.detail.rstrip(".")
-            attempt.fail(UpstreamUnavailable(slot.server.name, slot.last_error))
-            return
-        slot.redact = Redactor(resolved.secrets)
-        slot.redact_listing = Redactor(resolved.credentials)
-        died_of = await self._hold(slot, attempt, resolved.transport)
-        if died_of is not None and not slot.handshake_first:
-            # Some old servers die of a method they do not know; they are not probed again.
-            slot.handshake_first = True
-            died_of = await self._hold(slot, attempt, resolved.transport)
-            slot.handshake_first = died_of is None and slot.handshake_first
-        if died_of is not None:
-            self._fail(slot, attempt, died_of)
-
-    async def _hold(
-        self, slot: Slot, attempt: Attempt, transport: LiveTransport
-    ) -> LinkLost | None:
-        """Keep one connection; return what it died of when its process ended at the greeting."""
-        server = slot.server
-        tell = tell_of_list_changes(server.name, self._told)
-        async with open_link(transport, limits=self._limits, on_notification=tell) as link:
-            connection = Connection(server.name, link)
-            try:
-                await connection.greet(
-                    timeout_s=server.start_timeout_s, handshake_first=slot.handshake_first
-                )
-            except (LinkFailure, TimeoutError) as failure:
-                slot.last_tail = connection.describe().stderr_tail
-                if isinstance(failure, LinkLost) and isinstance(transport, StdioTransport):
-                    return failure
-                self._fail(slot, attempt, failure)
-                return None
-            slot.take(connection)
-            attempt.succeed(connection)
-            try:
-                reason = await connection.serve()
-                slot.note_loss(connection, reason)
-                logger.info("The connection to %s ended: %s", server.name, slot.last_error)
-            finally:
-                slot.drop(connection)
-        return None
-
-    def _resolve(self, server: Server) -> Resolved:
-        resolved = resolve(server, env=self._env, secrets=self._secrets)
-        url = getattr(resolved.transport, "url", None)
-        if url is not None:
-            check_url(url, Place(f"server {server.name!r}", "url"), resolved=True)
-        return resolved
-
-    def _fail(self, slot: Slot, attempt: Attempt, failure: LinkFailure | TimeoutError) -> None:
-        server = slot.server
-        if isinstance(failure, LinkFailure):
-            error = translate(server.name, failure, slot.redact)
-            retry_after_s = getattr(failure, "retry_after_s", None)
-        else:
-            error = UpstreamTimeout(server.name, "start", server.start_timeout_s)
-            retry_after_s = None
-        slot.note_failure(error, retry_after_s=retry_after_s)
-        slot.attempt = None
-        attempt.fail(error)
-
-    async def _reap(self) -> None:
-        """Close what has been idle for long."""
-        pause_s = min(_LONGEST_REAP_PAUSE_S, self._idle_timeout_s / 4)
-        while True:
-            await anyio.sleep(pause_s)
-            now = anyio.current_time()
-            for slot in self._slots.values():
-                connection = slot.connection
-                if connection is None or connection.in_flight:
-                    continue
-                if now - connection.last_used > self._idle_timeout_s:
-                    slot.drop(connection)
-                    slot.cancel_owners()
+    def _opened(self, name: ServerName) -> _Open:
+        if self._open is None:
+            raise UpstreamUnavailable(name, "the pool is not open")
+        return self._open
 
 
 class _NoSecrets:
     def find(self, key: str) -> str | None:  # there are none
         return None
-
-
-def _tell_nobody(name: ServerName) -> None:
-    """Do nothing: nobody asked to be told."""
 
 
 def _may_repeat(failure: LinkFailure, *, safe: bool) -> bool:

@@ -74,6 +74,11 @@ class ChildProcess:
         self.tail = StderrTail()
 
     @property
+    def mark(self) -> str:
+        """What `MARK` is set to in its environment, and in that of all it starts."""
+        return self._mark
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid

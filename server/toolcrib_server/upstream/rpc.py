@@ -168,11 +168,13 @@ class Call:
             BadAnswer: It answered with something that is not MCP.
             LinkLost: The link broke before the answer.
         """
-        while self._outcome is None:
-            await self._event.wait()
-            self._event = anyio.Event()
+        # Over HTTP+SSE all of it, the outcome too, may be there before anybody waits.
+        while self._steps or self._outcome is None:
             while self._on_progress and self._steps:
                 await report(self._on_progress, self._steps.popleft())
+            if self._outcome is None:
+                await self._event.wait()
+                self._event = anyio.Event()
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return open_response(self._outcome)

@@ -5,7 +5,6 @@ Opens nothing itself.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,12 +16,15 @@ from mcp.shared.inbound import x_mcp_header_map
 from toolcrib_registry.errors import UpstreamError
 from toolcrib_registry.types import Server, ServerName
 
+from .backoff import Backoff
 from .connection import Connection
 from .listing import Listing
 from .secrets import Redactor
 
-_BACKOFF_S = (1.0, 60.0)
-_JITTER = 0.25
+_LONGEST_PAUSE_S = 60.0
+_LONGEST_DEAFNESS_S = 300.0
+_STEADY_S = 60.0
+"""A connection that held for so long was sound: its loss is not one in a row."""
 
 HeaderMap = Mapping[tuple[str, ...], str]
 """Where in a tool's arguments the value of which header stands."""
@@ -55,6 +57,8 @@ class ConnectionState:
     noise: int = 0
     """Lines that were no JSON, and answers to no request."""
     stderr_tail: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
+    """The lists whose changes the server tells of now: some of tools, prompts, resources."""
 
 
 class Attempt:
@@ -94,12 +98,17 @@ class Slot:
         self.retry_at = 0.0
         self.last_error: str | None = None
         self.last_tail: tuple[str, ...] = ()
+        self.is_called = False
+        """Whether its connection has been used for anything but listing."""
+        self._openings = Backoff(1.0, _LONGEST_PAUSE_S)
+        self._losses = Backoff(1.0, _LONGEST_DEAFNESS_S)
 
     def take(self, connection: Connection) -> None:
         """Put a freshly opened connection to use."""
         self.handshake_first = not connection.greeting.is_modern
         self.connection, self.attempt, self.last_error = connection, None, None
         self.opened += 1
+        self.is_called = False
 
     def drop(self, connection: Connection) -> None:
         """Stop using a connection that is being closed."""
@@ -121,20 +130,29 @@ class Slot:
             self.last_tail = connection.describe().stderr_tail
             self.failures += 1
             if self.failures > 1:
-                self.retry_at = time.monotonic() + _backoff_s(self.failures - 1)
+                self.retry_at = time.monotonic() + self._openings.pause_s(self.failures - 1)
         if reason is not None:
             self.last_error = self.redact(reason)
+
+    def pause_after_loss_s(self, lived_s: float) -> float:
+        """How long to wait before the end of a connection that was listened on is made good."""
+        if lived_s > _STEADY_S:
+            self._losses.reset()
+        return self._losses.next_s()
 
     def note_failure(self, error: UpstreamError, *, retry_after_s: float | None) -> None:
         """Count an opening that failed."""
         self.failures += 1
         self.last_error = error.detail
-        pause_s = max(_backoff_s(self.failures), min(retry_after_s or 0.0, _BACKOFF_S[1]))
+        asked_s = min(retry_after_s or 0.0, _LONGEST_PAUSE_S)
+        pause_s = max(self._openings.pause_s(self.failures), asked_s)
         self.retry_at = time.monotonic() + pause_s
 
     def note_listing(self, listing: Listing) -> None:
         """Remember which arguments its tools want mirrored in headers."""
         self.failures = 0
+        if listing.unchanged:
+            return
         maps = {tool["name"]: x_mcp_header_map(tool["inputSchema"]) for tool in listing.tools}
         self.header_maps = {name: each for name, each in maps.items() if each}
 
@@ -154,12 +172,6 @@ class Slot:
     def waits_s(self) -> float:
         """How long until the next attempt is due."""
         return max(0.0, self.retry_at - time.monotonic())
-
-
-def _backoff_s(failures: int) -> float:
-    first, longest = _BACKOFF_S
-    spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # not a secret
-    return min(longest, first * 2 ** min(failures - 1, 10)) * spread
 
 
 def describe_slot(slot: Slot) -> ConnectionState:
@@ -182,6 +194,7 @@ def describe_slot(slot: Slot) -> ConnectionState:
         pids=seen.pids,
         in_flight=connection.in_flight,
         noise=seen.noise,
+        hears=tuple(sorted(connection.hearing.kinds)),
         stderr_tail=tuple(slot.redact(line) for line in seen.stderr_tail),
     )
 

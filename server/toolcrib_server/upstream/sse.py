@@ -25,7 +25,7 @@ from .failures import (
     Unauthorized,
     Unrelayable,
 )
-from .link import LinkLimits, LinkState, OnNotification
+from .link import LinkLimits, LinkState, OnNotification, OnUp
 from .rpc import Calls, OnProgress
 
 _ASIDE_S = 2.0
@@ -116,8 +116,10 @@ class SseLink:
         """
         await self._post(rpc.notification(method), headers)
 
-    async def follow(self, *, headers: Mapping[str, str]) -> None:
-        """Do nothing: the stream is read from the start."""
+    async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:  # it has none
+        """Say that it is heard: the stream is read from the start."""
+        on_up(missed=True)
+        await anyio.sleep_forever()
 
     async def read(self, tasks: anyio.abc.TaskGroup) -> None:
         """Read the stream until it ends."""

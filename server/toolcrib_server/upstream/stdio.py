@@ -18,7 +18,7 @@ from toolcrib_registry.types import StdioTransport
 from . import rpc
 from .decoding import decode
 from .failures import BadAnswer, LinkLost, Unrelayable
-from .link import LinkLimits, LinkState, OnNotification
+from .link import LinkLimits, LinkState, OnNotification, OnUp
 from .process import ChildProcess, open_child
 from .rpc import Calls, OnProgress
 
@@ -135,8 +135,10 @@ class StdioLink:
         """
         await self._write(rpc.notification(method))
 
-    async def follow(self, *, headers: Mapping[str, str]) -> None:
-        """Do nothing: everything a child says comes by the one channel."""
+    async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:  # it has none
+        """Say that it is heard: everything a child says comes by the one channel."""
+        on_up(missed=True)
+        await anyio.sleep_forever()
 
     async def read(self, answers: anyio.abc.TaskGroup) -> None:
         """Read until the child closes its output or breaks the framing."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from .link import LinkState
+from .link import LinkState, OnUp
 from .rpc import OnProgress
 
 
@@ -43,8 +43,8 @@ class ScriptedLink:
     async def wait_ready(self) -> None:
         """Return at once."""
 
-    async def follow(self, *, headers: Mapping[str, str]) -> None:
-        """Return at once."""
+    async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:
+        """Return at once: nothing is said unasked."""
 
     async def request(
         self,

@@ -237,3 +237,93 @@ async def test_twenty_thousand_tools_are_listed_in_seconds():
     started = time.process_time()
     assert len((await read({"tools/list": {"tools": tools}})).tools) == 20_000
     assert time.process_time() - started < 5
+
+
+# --- caching and pagination --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stated", "ttl_ms"),
+    [
+        (0, 0),
+        (5000, 5000),
+        (1.9, 1),
+        (-5, 0),
+        (10**30, 7 * 24 * 3_600_000),
+        (float("inf"), 7 * 24 * 3_600_000),
+        (float("-inf"), 0),
+        (float("nan"), None),
+        ("5000", None),
+        (True, None),
+        ([], None),
+        (None, None),
+    ],
+)
+async def test_how_long_a_list_stays_fresh_is_taken_with_care(stated, ttl_ms):
+    found = await read({"tools/list": {"tools": [], "ttlMs": stated}}, capabilities={"tools": {}})
+    assert found.ttl_ms == ttl_ms
+
+
+@pytest.mark.parametrize(
+    ("scopes", "scope"),
+    [
+        (("public", "public"), "public"),
+        (("public", "private"), "private"),
+        (("private", None), "private"),
+        (("public", None), None),
+        ((None, None), None),
+        (("public", "Public"), "private"),
+        (("public", 5), "private"),
+        (("public", {}), "private"),
+    ],
+)
+async def test_one_private_page_makes_all_of_it_private(scopes, scope):
+    first, second = ({} if each is None else {"cacheScope": each} for each in scopes)
+    pages = [{"tools": [], "nextCursor": "1", **first}, {"tools": [], **second}]
+    found = await read({"tools/list": pages}, capabilities={"tools": {}})
+    assert found.cache_scope == scope
+
+
+async def read_by_cursor(answers, *, version):
+    """List tools from a server that gives these answers by cursor, in turn."""
+
+    async def ask(method, params):
+        answer = answers[params.get("cursor")].pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    greeting = Greeting(protocol_version=version, capabilities={"tools": {}})
+    listing = await read_listing(ask, greeting, check=SchemaCheck())
+    return [tool["name"] for tool in listing.tools]
+
+
+def page(name, **more):
+    return {"tools": [{"name": name, "inputSchema": SCHEMA}], **more}
+
+
+async def test_an_empty_cursor_is_one_like_any_other_since_2026():
+    answers = {None: [page("a", nextCursor="")], "": [page("b")]}
+    assert await read_by_cursor(answers, version="2026-07-28") == ["a", "b"]
+
+
+async def test_an_empty_cursor_ended_the_list_before():
+    answers = {None: [page("a", nextCursor="")]}
+    assert await read_by_cursor(answers, version="2025-11-25") == ["a"]
+
+
+async def test_a_cursor_that_is_dropped_on_the_way_starts_the_list_anew():
+    dropped = RpcFailure(-32602, "Invalid cursor")
+    answers = {
+        None: [page("a", nextCursor="1"), page("b", nextCursor="2")],
+        "1": [dropped],
+        "2": [page("c")],
+    }
+    assert await read_by_cursor(answers, version="2026-07-28") == ["b", "c"]
+
+
+async def test_a_cursor_that_is_always_dropped_is_an_error():
+    dropped = RpcFailure(-32602, "Invalid cursor")
+    answers = {None: [page("a", nextCursor="1")] * 2, "1": [dropped, dropped]}
+    with pytest.raises(RpcFailure):
+        await read_by_cursor(answers, version="2026-07-28")

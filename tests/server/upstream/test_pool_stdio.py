@@ -119,8 +119,17 @@ async def test_requests_of_the_server_are_declined_and_its_pings_answered(raw):
 async def test_a_changed_list_is_told(raw):
     told = []
     async with ConnectionPool(on_list_changed=told.append) as pool:
+        await pool.list_all(raw("changes"))
+        assert told == []
         await pool.call_tool(raw("changes"), "echo", {}, timeout_s=5)
     assert told == ["changes"]
+
+
+async def test_a_process_that_is_started_for_a_call_may_list_something_else(raw):
+    told = []
+    async with ConnectionPool(on_list_changed=told.append) as pool:
+        await pool.call_tool(raw("plain"), "echo", {}, timeout_s=5)
+        await wait_until(lambda: told == ["plain"])
 
 
 async def test_a_child_inherits_nothing_but_the_safe_variables_and_those_declared(raw, monkeypatch):
