@@ -20,9 +20,9 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "benchmarks"
-WITH_DATA = ("search", "catalogue", "abstention", "stuffing")
+WITH_DATA = ("search", "catalogue", "abstention", "stuffing", "sync", "poison", "models")
 EVALUATED = ("no-rerank", "rerank", "no-split", "no-dependencies", "bm25", "dense", "rrf")
-WITHOUT = ("store", "calls")
+WITHOUT = ("store", "calls", "door", "histories", "kills")
 
 
 def scripts(data: Path) -> Iterator[tuple[str, list[str]]]:

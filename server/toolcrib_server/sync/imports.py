@@ -6,12 +6,14 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TextIO, cast
 
 from toolcrib_registry.errors import InvalidConfig, InvalidInput
-from toolcrib_registry.types import JsonObject, Model, Server, Tool
+from toolcrib_registry.types import ChangePolicy, JsonObject, Model, Server, Tool
+from toolcrib_server.catalog.card import is_card, read_card
 from toolcrib_server.catalog.models import read_models
 from toolcrib_server.catalog.problem import Problem
 from toolcrib_server.catalog.tools import read_tools_jsonl
@@ -32,19 +34,30 @@ class Imported:
     problems: tuple[str, ...] = ()
 
 
-def read_import(path: Path, *, base: Path | None = None) -> Imported:
+def read_import(
+    path: Path,
+    *,
+    base: Path | None = None,
+    name: str | None = None,
+    on_change: ChangePolicy = ChangePolicy.MARK,
+) -> Imported:
     """Read a file of servers (``mcpServers``), tools (JSON lines) or models (any known shape).
 
-    ``base`` is the catalogue of models that a file of provider offers refers to.
+    A model's card may need to be told by ``name`` whose it is.
+
+    ``base`` is the catalogue of models that a file of provider offers refers to; ``on_change`` the
+    policy of servers that name none.
 
     Raises:
         InvalidInput: The file cannot be read, is empty, or is none of these.
         InvalidConfig: It is an mcpServers file with something wrong in it.
     """
     source = str(path.resolve())
+    if card := _card_in(path, name):
+        return Imported(source=source, models=(card,))
     first = _first_object(path)
     if first is None or _SERVER_KEYS & first.keys():
-        parsed = _read_servers(path)
+        parsed = _read_servers(path, on_change)
         if parsed is not None:
             return parsed
     if first is not None and _is_tool(first):
@@ -63,13 +76,23 @@ def read_import(path: Path, *, base: Path | None = None) -> Imported:
     )
 
 
-def _read_servers(path: Path) -> Imported | None:
+def _card_in(path: Path, name: str | None) -> Model | None:
+    """Read a Hugging Face model card; None where it is none."""
+    with _opened(path) as file:
+        text = file.read() if file.read(3) == "---" else ""
+    if not text or not is_card(f"---{text}"):
+        return None
+    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+    return read_card(f"---{text}", name=name, as_of=modified)
+
+
+def _read_servers(path: Path, on_change: ChangePolicy) -> Imported | None:
     """Read it as an ``mcpServers`` file, or return None where it plainly is none."""
     with _opened(path) as file:
         text = file.read().lstrip()
     if not text.startswith(("{", "//", "/*")):
         return None
-    parsed = load_servers(path)
+    parsed = load_servers(path, on_change=on_change)
     if not parsed.servers:
         raise InvalidConfig(
             "there are no servers in it.",
@@ -132,4 +155,5 @@ def _opened(path: Path) -> Generator[TextIO]:
         with path.open(encoding="utf-8-sig") as file:
             yield file
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInput(f"{path} cannot be read: {why}.") from error

@@ -8,34 +8,37 @@ vector is stored for, and moves the index to that revision.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 
-from toolcrib_registry.errors import ToolcribError
+from toolcrib_registry.errors import EncoderError, ToolcribError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Change, Entry, EntryId, Revision, ServerName
+from toolcrib_registry.types import Change, EntryId, Revision, ServerName
+
+from .checkpoints import Checkpoint, checkpoint_from_environment
+from .embedder import Embedder, Encoded, Progress, render
+from .grouping import Grouped
 
 if TYPE_CHECKING:
     # Slow to import, and not needed before the first search: `toolcrib stdio` answers without.
     from toolcrib_embeddings import Document, Encoder, FloatVector, SearchIndex
+    from toolcrib_embeddings.representation import Part
 
 logger = logging.getLogger(__name__)
 
 _LOG_BATCH = 5_000
-_EMBED_BATCH = 512
-"""Documents between two commits of their vectors: what a kill can cost."""
-
-Progress = Callable[[int, int], None]
-"""Called with (documents embedded so far, documents to embed)."""
-
-T = TypeVar("T")
+_LOG_BYTES = 64 * 1024 * 1024
+_LONGEST_UNSAVED_S = 15.0
+"""While the log never rests; otherwise what moved is saved when it does."""
+_ENCODER_RETRY_S = 30.0
+"""Between attempts to open an encoder that could not be had: each may read a large file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +76,32 @@ class Indexer:
         folder: Path,
         weights: Mapping[str, float] | None = None,
         on_change: Callable[[], Awaitable[None]] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
+        self.embedder = Embedder(store, open_encoder=open_encoder, weights=weights)
         self._store = store
-        self._open_encoder = open_encoder
         self._folder = folder
-        self._weights = weights
         self._on_change = on_change
-        self._lock = anyio.Lock()
+        self._checkpoint = checkpoint or checkpoint_from_environment()
+        self._catch_up_together = Grouped(self._pass)
+        self._saving = threading.Lock()
         self._index: SearchIndex | None = None
         self._saved: Revision | None = None
-        self._rebuilt: str | None = None
+        self._saved_s = time.monotonic()
         self._error: str | None = None
+        self._encoder_error: str | None = None
+        self._encoder_tried_s = 0.0
+        self._gaps: frozenset[EntryId] = frozenset()
+
+    @property
+    def encoder_error(self) -> str | None:
+        """Why the last texts could not be encoded, or None. Search then goes by words."""
+        return self._encoder_error
+
+    @property
+    def opened(self) -> SearchIndex | None:
+        """The index, if it has been opened."""
+        return self._index
 
     @property
     def revision(self) -> Revision | None:
@@ -98,8 +116,9 @@ class Indexer:
     async def index(self) -> SearchIndex:
         """Return the index, opened and brought to the head the first time.
 
+        Without an encoder it knows words alone, and says so.
+
         Raises:
-            EncoderError: The embedding model cannot be loaded.
             StoreError: The registry cannot be read.
         """
         if self._index is None:
@@ -108,22 +127,42 @@ class Indexer:
         return self._index
 
     async def catch_up(self, *, on_progress: Progress | None = None) -> IndexReport:
-        """Bring the index to the head of the change log. One pass runs at a time."""
-        async with self._lock:
-            before = self.revision
-            try:
-                report = await anyio.to_thread.run_sync(self._catch_up, on_progress)
-            except Exception as error:
-                self._error = str(error)
-                raise
-            self._error = None
-            # Inside the lock: whoever waits for this pass finds the faces up to date as well.
-            if self._on_change and report.revision != before:
-                await self._on_change()
+        """Bring the index to the head of the change log. One pass runs at a time.
+
+        Whoever asks while one runs shares the next with all the others that do.
+
+        Raises:
+            StoreError: The registry cannot be read.
+        """
+        return await self._catch_up_together(on_progress)
+
+    async def reindex(self, ids: Collection[EntryId]) -> IndexReport:
+        """Read these entries anew into the index, or out of it, with what else there is to do.
+
+        Where there is no encoder, opening it is tried first, whenever it was tried last.
+        """
+        self._gaps |= frozenset(ids)
+        self._encoder_tried_s = 0.0
+        return await self.catch_up()
+
+    async def _pass(self, listeners: Sequence[Progress | None]) -> IndexReport:
+        before = self.revision
+        heard = [each for each in listeners if each is not None]
+        try:
+            report = await anyio.to_thread.run_sync(self._catch_up, heard)
+        except Exception as error:
+            self._error = str(error)
+            raise
+        self._error = None
+        self._checkpoint("indexed")
+        # Before anybody is answered: whoever waits for this pass finds the faces up to date too.
+        if self._on_change and report.revision != before:
+            await self._on_change()
         return report
 
     async def follow(self, *, interval_s: float = 1.0) -> None:
         """Keep following the log, for changes that other processes commit. Never returns."""
+        seen: Revision | None = None
         while True:
             await anyio.sleep(interval_s)
             if self._index is None:
@@ -131,24 +170,42 @@ class Indexer:
             try:
                 if await anyio.to_thread.run_sync(self._store.head) != self._index.revision:
                     await self.catch_up()
-                await self.save()
+                # Each costs a second or so for a large registry: not at every step of a long sync.
+                rests = self._index.revision == seen
+                if rests or time.monotonic() - self._saved_s > _LONGEST_UNSAVED_S:
+                    await self.save()
+                seen = self._index.revision
             except (ToolcribError, OSError) as error:
                 # A full disk, say: the next turn tries again, and searches go on meanwhile.
                 logger.warning("The index could not follow the change log: %s", error)
 
     async def save(self) -> None:
-        """Write a snapshot, if the index moved since the last one."""
-        async with self._lock:
-            await anyio.to_thread.run_sync(self._save)
+        """Calibrate the index if it wants that, and write a snapshot if it moved since the last.
 
-    # --- in a worker thread, under the lock ------------------------------------------------
+        Searches and further passes go on meanwhile.
+        """
+        await anyio.to_thread.run_sync(self._save)
 
-    def _catch_up(self, on_progress: Progress | None) -> IndexReport:
-        index, rebuilt = (self._index, None) if self._index is not None else self._open()
+    # --- in a worker thread ----------------------------------------------------------------
+
+    def _catch_up(self, listeners: Sequence[Progress]) -> IndexReport:
+        on_progress = _telling(listeners)
+        if self._index is not None and not self._may_have_encoder(self._index):
+            gaps = self._gaps
+            touched = self._touched_since(self._index.revision)
+            touched = replace(touched, ids=(*touched.ids, *gaps))
+            report = self._apply(self._index, touched, on_progress)
+            if gaps:
+                self._gaps -= gaps
+                # Its revision says that it is saved; what was mended is not.
+                self._saved = None
+            return report
+        index, rebuilt = self._open()
         if rebuilt is None:
             report = self._apply(index, self._touched_since(index.revision), on_progress)
         else:
             report = self._fill(index, on_progress, rebuilt)
+        self._calibrate(index)
         # Only now: an index that could not be filled must not answer as if nothing were there.
         self._index = index
         return report
@@ -156,7 +213,7 @@ class Indexer:
     def _fill(self, index: SearchIndex, on_progress: Progress | None, rebuilt: str) -> IndexReport:
         # Taken before reading the entries: what commits meanwhile is then seen again, not missed.
         head = self._store.head()
-        documents = list(_documents(self._store.iter_entries(live=True)))
+        documents = list(render(self._store.iter_entries(live=True)))
         report = self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
         if documents and self._folder.exists():
             message = "The search index of %d entries was rebuilt (%s), %d texts embedded"
@@ -164,10 +221,16 @@ class Indexer:
         return report
 
     def _open(self) -> tuple[SearchIndex, str | None]:
-        from toolcrib_embeddings import SearchIndex, SnapshotInvalid  # noqa: PLC0415  # slow
-        from toolcrib_embeddings.representation import choose  # noqa: PLC0415  # slow
+        from toolcrib_embeddings import (  # noqa: PLC0415  # slow
+            NoEncoder,
+            SearchIndex,
+            SnapshotInvalid,
+        )
 
-        encoder, representation = self._open_encoder(), choose(self._weights)
+        representation = self.embedder.representation()
+        encoder = self._open_encoder()
+        if isinstance(encoder, NoEncoder):
+            return SearchIndex(encoder, representation=representation), "there is no encoder"
         try:
             index = SearchIndex.load(self._folder, encoder, representation=representation)
         except SnapshotInvalid as invalid:
@@ -177,6 +240,29 @@ class Indexer:
             return SearchIndex(encoder, representation=representation), reason
         self._saved = index.revision
         return index, None
+
+    def _open_encoder(self) -> Encoder:
+        """Open the encoder, or have what stands in its place; it is tried again later."""
+        from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
+
+        self._encoder_tried_s = time.monotonic()
+        try:
+            encoder = self.embedder.open()
+        except (EncoderError, OSError) as error:
+            self._encoder_error = str(error)
+            logger.error("Search goes by words alone: %s", error)
+            return NoEncoder(str(error))
+        self._encoder_error = None
+        return encoder
+
+    def _may_have_encoder(self, index: SearchIndex) -> bool:
+        """Whether an index without an encoder is to be opened again, with one perhaps."""
+        from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
+
+        waited_s = time.monotonic() - self._encoder_tried_s
+        if not isinstance(index.encoder, NoEncoder) or waited_s < _ENCODER_RETRY_S:
+            return False
+        return not isinstance(self._open_encoder(), NoEncoder)
 
     def _touched_since(self, revision: Revision) -> _Touched:
         ids: dict[EntryId, None] = {}
@@ -190,7 +276,9 @@ class Indexer:
         return _Touched(tuple(ids), tuple(servers), revision)
 
     def _changes_since(self, revision: Revision) -> Iterator[Change]:
-        while changes := self._store.list_changes(since=revision, limit=_LOG_BATCH):
+        while changes := self._store.list_changes(
+            since=revision, limit=_LOG_BATCH, most_bytes=_LOG_BYTES
+        ):
             yield from changes
             revision = changes[-1].revision
 
@@ -198,11 +286,12 @@ class Indexer:
         self, index: SearchIndex, touched: _Touched, on_progress: Progress | None
     ) -> IndexReport:
         ids = dict.fromkeys(touched.ids)
-        for server in touched.servers:
+        if touched.servers:
             # Turned on or off: all it owns. (Of a removed server, each entry has its own change.)
-            ids.update(dict.fromkeys(self._store.entry_hashes(server)))
+            for owned in self._store.hashes_by_server(touched.servers).values():
+                ids.update(dict.fromkeys(owned))
         live = self._store.get_entries(tuple(ids), live=True) if ids else {}
-        documents = list(_documents(live.values()))
+        documents = list(render(live.values()))
         removals = frozenset(key for key in ids if key not in live and key in index)
         return self._update(index, documents, removals, touched.revision, on_progress, rebuilt=None)
 
@@ -216,75 +305,79 @@ class Indexer:
         *,
         rebuilt: str | None,
     ) -> IndexReport:
-        combine = index.representation.combine
         parts = {document.id: index.representation.parts(document) for document in documents}
         texts = {part.text_hash: part.text for listed in parts.values() for part in listed}
-        vectors, embedded = self._vectors(index.encoder, texts, on_progress)
-        upserts = [(document, combine(parts[document.id], vectors)) for document in documents]
+        encoded = self._encode(index, texts, on_progress)
+        self.embedder.keep(encoded.fresh)
+        vectors = (_vector(index, parts[each.id], encoded.vectors) for each in documents)
+        upserts = list(zip(documents, vectors, strict=True))
         index.update(upserts, removals, revision=revision)
-        if index.wants_calibration:
-            index.calibrate(self._read_documents)
         return IndexReport(
             revision=revision,
             indexed=len(documents),
-            embedded=embedded,
+            embedded=encoded.embedded,
             removed=len(removals),
             rebuilt=rebuilt,
         )
 
-    def _read_documents(self, ids: Sequence[EntryId]) -> Iterator[Document]:
-        return _documents(self._store.get_entries(ids, live=True).values())
+    def _encode(
+        self, index: SearchIndex, texts: Mapping[str, str], on_progress: Progress | None
+    ) -> Encoded:
+        """Give texts their vectors; without a working encoder, those that are stored."""
+        from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
 
-    def _vectors(
-        self, encoder: Encoder, texts: Mapping[str, str], on_progress: Progress | None
-    ) -> tuple[dict[str, FloatVector], int]:
-        """Give every text its vector: from the store where it is known, else encoded and stored.
+        if isinstance(index.encoder, NoEncoder) or not texts:
+            return Encoded({}, {})
+        try:
+            encoded = self.embedder.encode(texts, on_progress=on_progress)
+        except EncoderError as error:
+            self._encoder_error = error.detail
+            logger.error("Entries can be found by their words alone: %s", error)
+            return self.embedder.stored(texts)
+        self._encoder_error = None
+        return encoded
 
-        Texts are given by their hashes.
-        """
-        import numpy as np  # noqa: PLC0415  # slow
-
-        stored = self._store.get_embeddings(encoder.id, tuple(texts))
-        rows = {
-            key: np.frombuffer(raw, dtype="<f4")
-            for key, raw in stored.items()
-            if len(raw) == 4 * encoder.dimension
-        }
-        # What is no direction (damaged, or written by another) is encoded again.
-        vectors = {key: row for key, row in rows.items() if 0 < float(row @ row) < np.inf}
-        missing = [key for key in texts if key not in vectors]
-        # Alike lengths together: a batch costs as much as its longest text.
-        missing.sort(key=lambda key: len(texts[key]))
-        for done, batch in _batched(missing, _EMBED_BATCH):
-            report = partial(_report, on_progress, done, len(missing))
-            matrix = encoder.encode([texts[key] for key in batch], on_progress=report)
-            fresh = dict(zip(batch, matrix, strict=True))
-            self._store.put_embeddings(
-                encoder.id,
-                {key: row.astype("<f4", copy=False).tobytes() for key, row in fresh.items()},
-            )
-            vectors.update(fresh)
-        return vectors, len(missing)
+    def _calibrate(self, index: SearchIndex) -> None:
+        if index.wants_calibration:
+            index.calibrate(lambda ids: render(self._store.get_entries(ids, live=True).values()))
 
     def _save(self) -> None:
-        if self._index is not None and self._index.revision != self._saved:
-            self._index.save(self._folder)
-            self._saved = self._index.revision
+        with self._saving:
+            index = self._index
+            if index is None or index.revision == self._saved or _is_wordy(index):
+                return
+            self._calibrate(index)
+            revision = index.revision
+            index.save(self._folder)
+            self._saved, self._saved_s = revision, time.monotonic()
+        self._checkpoint("snapshot-saved")
 
 
-def _documents(entries: Iterable[Entry]) -> Iterator[Document]:
-    from toolcrib_embeddings import render_document  # noqa: PLC0415  # slow
+def _vector(
+    index: SearchIndex, parts: Sequence[Part], vectors: Mapping[str, FloatVector]
+) -> FloatVector:
+    """Make one vector of an entry's parts; nothing but zeros says that one of them is missing."""
+    import numpy as np  # noqa: PLC0415  # slow
 
-    return map(render_document, entries)
+    if all(part.text_hash in vectors for part in parts):
+        return index.representation.combine(parts, vectors)
+    return np.zeros(index.encoder.dimension, dtype=np.float32)
 
 
-def _batched(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]:
-    for start in range(0, len(items), size):
-        yield start, items[start : start + size]
+def _is_wordy(index: SearchIndex) -> bool:
+    """Whether it knows words alone: no snapshot is worth writing over one that knows more."""
+    from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
+
+    return isinstance(index.encoder, NoEncoder)
 
 
-def _report(on_progress: Progress | None, before: int, total: int, done: int) -> None:
-    # In a worker thread, this is where somebody who gave up can stop it. What was embedded stays.
-    anyio.from_thread.check_cancelled()
-    if on_progress:
-        on_progress(before + done, total)
+def _telling(listeners: Sequence[Progress]) -> Progress | None:
+    """Make one listener of many."""
+    if not listeners:
+        return None
+
+    def tell(done: int, total: int) -> None:
+        for listener in listeners:
+            listener(done, total)
+
+    return tell

@@ -1,84 +1,39 @@
-"""Makes the registry say what an upstream server says: list, compare, write once, index.
+"""Makes the registry say what upstream servers say: lease, list, compare, write once, index.
 
-A server that cannot be reached keeps its last good entries and is marked unreachable; it never
-empties the catalogue. One server's trouble is one report's error and delays nobody.
+Level-triggered and idempotent: each sync compares all that a server lists with all that is stored,
+so that it converges from wherever a crash left things. A server that cannot be reached keeps its
+last good entries; it never empties the catalogue. One server's trouble delays nobody.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import Protocol
 
-import anyio
 import anyio.to_thread
 
-from toolcrib_registry.errors import AlreadyExists, UpstreamError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import (
-    CatalogTransport,
-    Change,
-    ChangeAction,
-    EntryId,
-    Revision,
-    Server,
-    ServerHealth,
-    ServerName,
-    ServerStatus,
-)
-from toolcrib_server.upstream.listing import Listing
+from toolcrib_registry.types import Server, ServerName
 
-from .diff import Difference, compare, entries_of
-from .indexer import Indexer, Progress
+from .asking import CONFIRM_AFTER_S, Asker, Lister
+from .checkpoints import Checkpoint, checkpoint_from_environment
+from .embedder import Progress
+from .indexer import Indexer
+from .leases import LEASE_S, Leases
+from .meter import SyncMeter
+from .report import SyncReport
+from .schedule import Cadence
+from .sweep import Parts, Sweep, Wish
+from .writer import Review, Writer, approve_everything
+
+__all__ = ["POLLER", "Lister", "Reconciler", "SyncReport"]
 
 POLLER = "sync"
 """The actor of syncs that happen by themselves."""
 
 
-class Lister(Protocol):
-    """Lists everything a server has to offer."""
-
-    async def list_all(self, server: Server) -> Listing:
-        """List all of it, or raise an `UpstreamError`."""
-        ...
-
-    async def aclose_server(self, name: ServerName) -> None:
-        """Drop the link, and with it any pause before the next attempt."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncReport:
-    """What one sync of one server found and did. ``error`` is None when it succeeded."""
-
-    server: ServerName
-    status: ServerStatus
-    added: tuple[EntryId, ...] = ()
-    updated: tuple[EntryId, ...] = ()
-    removed: tuple[EntryId, ...] = ()
-    unchanged: int = 0
-    quarantined: int = 0
-    revision: Revision = Revision(0)
-    duration_s: float = 0.0
-    error: str | None = None
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything in the registry is different now."""
-        return bool(self.added or self.updated or self.removed)
-
-
-@dataclass(slots=True)
-class _ServerLock:
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
-    waiting: int = 0
-
-
 class Reconciler:
-    """Syncs servers: any number at once, each at most once at a time."""
+    """Syncs servers: any number at once, each at most once at a time, in one process only."""
 
     def __init__(
         self,
@@ -87,14 +42,39 @@ class Reconciler:
         indexer: Indexer,
         *,
         concurrency: int = 8,
+        review: Review = approve_everything,
+        cadence: Cadence | None = None,
+        lease_s: float = LEASE_S,
+        holder: str = "",
+        confirm_after_s: float = CONFIRM_AFTER_S,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        checkpoint: Checkpoint | None = None,
     ) -> None:
+        checkpoint = checkpoint or checkpoint_from_environment()
         self._store = store
-        self._lister = lister
-        self._indexer = indexer
-        self._limiter = anyio.CapacityLimiter(concurrency)
-        self._now = now
-        self._locks: dict[ServerName, _ServerLock] = {}
+        self._leases = Leases(store, checkpoint=checkpoint, ttl_s=lease_s, holder=holder)
+        asker = Asker(
+            lister,
+            store,
+            concurrency=concurrency,
+            confirm_after_s=confirm_after_s,
+            checkpoint=checkpoint,
+        )
+        writer = Writer(
+            store,
+            indexer.embedder,
+            review=review,
+            cadence=cadence or Cadence(),
+            checkpoint=checkpoint,
+            now=now,
+        )
+        self._parts = Parts(store, self._leases, asker, writer, indexer, concurrency)
+        self.meter = SyncMeter()
+
+    @property
+    def running(self) -> Collection[ServerName]:
+        """The servers that are being synced by this process now."""
+        return self._leases.running
 
     async def sync(
         self,
@@ -106,103 +86,59 @@ class Reconciler:
     ) -> tuple[SyncReport, ...]:
         """Sync the named servers, or every enabled one, and bring the index to the same revision.
 
-        Reports come in the order of the names. ``on_report`` sees each as it is made.
+        Reports come in the order of the names; ``on_report`` sees each as it is made. A server that
+        another process holds is waited for when a person asked, and skipped otherwise. The sync of
+        a server that is removed meanwhile has no report.
 
         Raises:
             NotFound: A name is not registered.
+            StoreError: The database failed.
         """
-        servers = await anyio.to_thread.run_sync(self._servers, names)
+        wanted, others = await anyio.to_thread.run_sync(self._wanted, names)
         reports: dict[ServerName, SyncReport] = {}
 
-        async def one(server: Server) -> None:
-            async with self._limiter:
-                report = await self._sync_one(server, actor)
-            # At once, not after the slowest server: what was written is findable now.
-            index = await self._indexer.catch_up(on_progress=on_progress)
-            reports[server.name] = replace(report, revision=index.revision)
+        def note(report: SyncReport) -> None:
+            reports[report.server] = report
             if on_report:
-                on_report(reports[server.name])
+                on_report(report)
 
-        async with anyio.create_task_group() as tasks:
-            for server in servers:
-                tasks.start_soon(one, server)
-        return tuple(reports[server.name] for server in servers)
+        for server in others:
+            note(SyncReport(server=server.name, status=server.health.status))
+        await self.sweep(wanted, actor=actor, on_report=note, on_progress=on_progress)
+        return tuple(reports[name] for name in names or wanted if name in reports)
 
-    def _servers(self, names: Sequence[ServerName] | None) -> tuple[Server, ...]:
-        if names is not None:
-            return tuple(self._store.get_server(name) for name in dict.fromkeys(names))
-        every = self._store.iter_servers()
-        return tuple(server for server in every if server.enabled and server.callable)
+    async def sweep(
+        self,
+        names: Sequence[ServerName],
+        *,
+        on_report: Callable[[SyncReport], None],
+        actor: str = POLLER,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Sync those of these servers that there are; without a report, there is none.
 
-    async def _sync_one(self, server: Server, actor: str) -> SyncReport:
-        started = time.monotonic()
-        held = self._locks.setdefault(server.name, _ServerLock())
-        held.waiting += 1
-        try:
-            async with held.lock:
-                report = await self._reconcile(server, actor)
-        finally:
-            held.waiting -= 1
-            if not held.waiting:
-                self._locks.pop(server.name, None)
-        return replace(report, duration_s=time.monotonic() - started)
+        Raises:
+            StoreError: The database failed.
+        """
 
-    async def _reconcile(self, server: Server, actor: str) -> SyncReport:
-        if isinstance(server.transport, CatalogTransport):
-            return SyncReport(server=server.name, status=server.health.status)
-        if actor != POLLER and server.health.status is ServerStatus.UNREACHABLE:
-            # Somebody asked, having mended it perhaps: do not make them wait for a retry.
-            await self._lister.aclose_server(server.name)
-        try:
-            listing = await self._lister.list_all(server)
-        except UpstreamError as error:
-            return await self._failed(server, error.detail)
-        try:
-            return await anyio.to_thread.run_sync(self._write, server, listing, actor)
-        except AlreadyExists as error:
-            return await self._failed(server, error.detail)
+        def note(report: SyncReport) -> None:
+            self.meter.count(report.totals)
+            on_report(report)
 
-    async def _failed(self, server: Server, error: str) -> SyncReport:
-        health = replace(
-            server.health,
-            status=ServerStatus.UNREACHABLE,
-            attempted_at=self._now(),
-            error=error,
-        )
-        write = partial(self._store.set_health, server.name, health)
-        await anyio.to_thread.run_sync(write)
-        return SyncReport(server=server.name, status=health.status, error=error)
+        wish = Wish(actor=actor, insist=actor != POLLER, on_report=note, on_progress=on_progress)
+        if names:
+            await Sweep(self._parts, wish).run(names)
 
-    def _write(self, server: Server, listing: Listing, actor: str) -> SyncReport:
-        known = self._store.entry_hashes(server.name)
-        entries = entries_of(server.name, listing)
-        difference = compare(server.name, entries, known, unlisted=listing.failed_kinds)
-        health = self._health(listing, difference)
-        changes = self._store.apply(difference.changes, actor=actor, health=health)
-        return SyncReport(
-            server=server.name,
-            status=health.status,
-            added=_subjects(changes, ChangeAction.ADDED),
-            updated=_subjects(changes, ChangeAction.UPDATED),
-            removed=_subjects(changes, ChangeAction.REMOVED),
-            unchanged=difference.unchanged,
-            quarantined=len(health.quarantined),
-        )
+    def read_plans(self) -> dict[ServerName, datetime | None]:
+        """Read which servers are to be kept in step, and when each is due. Blocks."""
+        return self._store.sync_plans()
 
-    def _health(self, listing: Listing, difference: Difference) -> ServerHealth:
-        now = self._now()
-        quarantined = (*listing.quarantined, *difference.collisions)
-        return ServerHealth(
-            status=ServerStatus.DEGRADED if quarantined else ServerStatus.READY,
-            attempted_at=now,
-            synced_at=now,
-            protocol_version=listing.protocol_version,
-            reported_name=listing.reported_name,
-            reported_version=listing.reported_version,
-            instructions=listing.instructions,
-            quarantined=quarantined,
-        )
-
-
-def _subjects(changes: Sequence[Change], action: ChangeAction) -> tuple[EntryId, ...]:
-    return tuple(EntryId(change.subject) for change in changes if change.action is action)
+    def _wanted(
+        self, names: Sequence[ServerName] | None
+    ) -> tuple[tuple[ServerName, ...], tuple[Server, ...]]:
+        """Tell which servers to sync, and which of those named are catalogues."""
+        if names is None:
+            return tuple(self._store.sync_plans()), ()
+        servers = [self._store.get_server(name) for name in dict.fromkeys(names)]
+        live = tuple(server.name for server in servers if server.callable)
+        return live, tuple(server for server in servers if not server.callable)

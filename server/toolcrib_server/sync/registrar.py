@@ -31,8 +31,10 @@ from toolcrib_registry.types import (
 from toolcrib_server.catalog.merge import merge_models
 from toolcrib_server.upstream.secrets import SecretStore, seal
 
-from .diff import compare
-from .indexer import Indexer, IndexReport, Progress
+from .diff import Difference, compare
+from .embedder import Progress
+from .indexer import Indexer, IndexReport
+from .writer import Review, approve_everything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +76,14 @@ class Registrar:
         *,
         drop: Callable[[ServerName], Awaitable[None]],
         notice: Callable[[ServerName], None] = lambda _: None,
+        review: Review = approve_everything,
     ) -> None:
         self._store = store
         self._secrets = secrets
         self._indexer = indexer
         self._drop = drop
         self._notice = notice
+        self._review = review
 
     async def add_server(self, server: Server, *, actor: str) -> Server:
         """Register a server. Its tools come with its first sync.
@@ -195,12 +199,20 @@ class Registrar:
                     f"{name!r} is a live server here: {len(owned)} tools of the file were left out"
                 )
                 continue
-            changes = _difference(server, owned, known.get(name, {}), source, written)
-            if changes.upserts or changes.removals:
-                wanted.append(changes)
+            difference = _difference(server, owned, known.get(name, {}), source, written)
+            if difference.changes.upserts or difference.changes.removals:
+                wanted.append(self._reviewed(server, difference, known.get(name, {})))
         if missing or wanted:
             written.changes += self._store.add_catalogues(missing, wanted, actor=actor)
         return written
+
+    def _reviewed(
+        self, server: Server, difference: Difference, known: Mapping[EntryId, str]
+    ) -> EntryChanges:
+        changes = difference.changes
+        touched = (*(entry.id for entry in changes.upserts), *changes.removals)
+        before = self._store.get_entries([id_ for id_ in touched if id_ in known])
+        return self._review(server, difference, before)
 
 
 def _difference(
@@ -209,15 +221,15 @@ def _difference(
     known: Mapping[EntryId, str],
     source: str,
     written: _Written,
-) -> EntryChanges:
+) -> Difference:
     difference = compare(catalogue.name, owned, known)
     written.unchanged += difference.unchanged
     written.servers += 1
     written.problems += [f"{q.name}: {q.reason}" for q in difference.collisions]
     if catalogue.transport == CatalogTransport(source):
-        return difference.changes
+        return difference
     # Another file's catalogue of that name: what this one does not list is not gone.
-    return replace(difference.changes, removals=())
+    return replace(difference, changes=replace(difference.changes, removals=()))
 
 
 def _catalogue(name: ServerName, source: str) -> Server:

@@ -1,71 +1,121 @@
-"""When to sync: at start, at an interval with jitter, and when a server says its list changed."""
+"""Syncs while serving: each server when it is due, and at once when it says that its list changed.
+
+What is due comes from the agenda, which knows no clock; what was found goes back to it. Other
+processes are seen through the store, where each sync leaves when the next is due.
+"""
 
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import anyio
-from anyio.abc import TaskGroup
+import anyio.to_thread
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import ServerName
 
 from .reconcile import Reconciler
+from .report import SyncReport
+from .schedule import Agenda, Patience
 
 logger = logging.getLogger(__name__)
 
-_JITTER = 0.2
-"""Pollers must spread their requests (specification 2026-07-28, caching)."""
-_SETTLE_S = 0.05
-"""A server that changes ten tools says so ten times: wait until it has finished."""
+_REFRESH_S = 30.0
+"""How soon a server that another process registered, or synced, is taken note of."""
+_TRY_AGAIN_S = 5.0
+"""After a sync that another process was at, or that the database kept from being written."""
 
 
 class Watcher:
     """Runs syncs while serving. `notice` may be called from anywhere in the event loop."""
 
-    def __init__(self, reconciler: Reconciler, *, interval_s: float) -> None:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        *,
+        patience: Patience | None = None,
+        refresh_s: float = _REFRESH_S,
+    ) -> None:
         self._reconciler = reconciler
-        self._interval_s = interval_s
-        self._noticed: set[ServerName] = set()
+        self._agenda = Agenda(patience or Patience())
+        self._refresh_s = refresh_s
         self._wake = anyio.Event()
 
     def notice(self, name: ServerName) -> None:
         """Remember that a server said its list changed."""
-        self._noticed.add(name)
+        self._agenda.notice(name, now_s=anyio.current_time())
         self._wake.set()
 
     async def run(self) -> None:
-        """Sync everything now and at each interval, and noticed servers at once. Never returns."""
+        """Sync everything now, and then each server when it is due. Never returns."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._poll)
-            tasks.start_soon(self._follow_notices, tasks)
+            tasks.start_soon(self._refresh)
+            while True:
+                due = self._agenda.take_due(now_s=anyio.current_time())
+                if due:
+                    tasks.start_soon(self._sync, due)
+                await self._wait()
 
-    async def _poll(self) -> None:
-        while True:
-            await self._sync(None)
-            if not self._interval_s:
-                return
-            spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # not a secret
-            await anyio.sleep(self._interval_s * spread)
-
-    async def _follow_notices(self, tasks: TaskGroup) -> None:
-        while True:
+    async def _wait(self) -> None:
+        next_s = self._agenda.next_due_s()
+        wait_s = None if next_s is None else max(0.0, next_s - anyio.current_time())
+        with anyio.move_on_after(wait_s):
             await self._wake.wait()
-            await anyio.sleep(_SETTLE_S)
-            self._wake = anyio.Event()
-            names, self._noticed = sorted(self._noticed), set()
-            for name in names:
-                # Apart: one may be slow, and one may have been removed meanwhile.
-                tasks.start_soon(self._sync, [name])
+        self._wake = anyio.Event()
 
-    async def _sync(self, names: Sequence[ServerName] | None) -> None:
+    async def _refresh(self) -> None:
+        """Learn from the store which servers there are, and when each is due."""
+        first = True
+        while True:
+            try:
+                planned = await anyio.to_thread.run_sync(self._reconciler.read_plans)
+            except ToolcribError as error:
+                logger.warning("The servers to sync could not be read: %s", error)
+            else:
+                now_s = anyio.current_time()
+                for name, at in planned.items():
+                    # What changed while nobody listened is not known: at the start all are due.
+                    is_new = first or name not in self._agenda
+                    due_s = now_s if is_new else _due_s(at, now_s)
+                    self._agenda.plan(name, due_s=due_s, now_s=now_s)
+                self._agenda.keep(planned)
+                self._wake.set()
+                first = False
+            await anyio.sleep(self._refresh_s)
+
+    async def _sync(self, names: Sequence[ServerName]) -> None:
+        unfinished = set(names)
+
+        def note(report: SyncReport) -> None:
+            unfinished.discard(report.server)
+            self._finish(report)
+
+        again_s: float | None = None
         try:
-            reports = await self._reconciler.sync(names)
+            await self._reconciler.sweep(names, on_report=note)
         except ToolcribError as error:
             logger.warning("Sync failed: %s", error)
-            return
-        for report in reports:
+            again_s = anyio.current_time() + _TRY_AGAIN_S
+        # Without a report: removed or turned off meanwhile, or the database failed.
+        for name in unfinished:
+            self._agenda.finish(name, due_s=again_s, now_s=anyio.current_time())
+        self._wake.set()
+
+    def _finish(self, report: SyncReport) -> None:
+        now_s = anyio.current_time()
+        if report.skipped:
+            logger.info("%s", report.error)
+            due_s: float | None = now_s + _TRY_AGAIN_S
+        else:
+            due_s = _due_s(report.next_attempt_at, now_s)
             if report.error:
                 logger.warning("Sync of %s failed: %s", report.server, report.error)
+        self._agenda.finish(report.server, due_s=due_s, now_s=now_s)
+        self._wake.set()
+
+
+def _due_s(at: datetime | None, now_s: float) -> float | None:
+    """Turn a time of day into one of the event loop's clock."""
+    return None if at is None else now_s + (at - datetime.now(UTC)).total_seconds()

@@ -23,16 +23,20 @@ class ToldLister:
 
     listings: dict[str, Listing] = field(default_factory=dict[str, Listing])
     asked: list[str] = field(default_factory=list[str])
+    once: dict[str, Listing] = field(default_factory=dict[str, Listing])
+    """What is listed the next time, and not again."""
     held: dict[str, anyio.Event] = field(default_factory=dict[str, anyio.Event])
     """Servers that answer only when their event is set."""
 
-    async def list_all(self, server: Server) -> Listing:
+    async def list_all(self, server: Server, *, known_digest: str | None = None) -> Listing:
         self.asked.append(server.name)
         if server.name in self.held:
             await self.held[server.name].wait()
         if server.name not in self.listings:
             raise UpstreamUnavailable(server.name, "told nothing")
-        return self.listings[server.name]
+        told = self.once.pop(server.name, None) or self.listings[server.name]
+        is_known = known_digest is not None and told.digest == known_digest
+        return Listing(unchanged=True, digest=told.digest) if is_known else told
 
     async def aclose_server(self, name: ServerName) -> None:
         self.asked.append(f"close {name}")
@@ -69,5 +73,6 @@ def house(tmp_path: Path) -> Iterator[House]:
     store = open_store(f"sqlite:///{tmp_path / 'toolcrib.db'}")
     lister = ToldLister()
     indexer = Indexer(store, open_encoder=HashEncoder, folder=tmp_path / "index")
-    yield House(store, lister, indexer, Reconciler(store, lister, indexer))
+    reconciler = Reconciler(store, lister, indexer, confirm_after_s=0, lease_s=1)
+    yield House(store, lister, indexer, reconciler)
     store.close()
