@@ -3,7 +3,7 @@
 Is given entries and returns ids with scores; knows no store, no server and no protocol.
 
 - An entry becomes text and a vector: `corpus`, `representation`, `encoder` (with `model_folder`,
-  `delta`, `exported`, `export`; `training` makes deltas).
+  `delta`, `exported`, `export`; `training` makes deltas); `unencoded` where none can be had.
 - What is searched: `index` (vectors), `lexical` (words, over `postings`), `roster` (rows, scopes),
   kept by `snapshots`.
 - A question becomes an answer, in `answering`: `queries` (steps), `fusion`, `rerank`, `structure`
@@ -20,6 +20,7 @@ from .options import Fusion, Rerank, SearchOptions
 from .roster import Scope
 from .search import SearchIndex
 from .snapshots import SnapshotInvalid
+from .unencoded import NoEncoder
 
 __all__ = [
     "Document",
@@ -28,6 +29,7 @@ __all__ = [
     "FloatVector",
     "Fusion",
     "Hit",
+    "NoEncoder",
     "Ranking",
     "Rerank",
     "Scope",

@@ -6,15 +6,18 @@ answer.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryId
 
 from .encoder import Encoder, FloatMatrix, FloatVector
@@ -29,6 +32,7 @@ from .queries import MAX_STEPS, split_steps
 from .rerank import MAX_RERANKED, WEIGHT, Reranker
 from .roster import Roster, Scope
 from .structure import Placed, bring_dependencies, cover, fold, most_dependencies
+from .unencoded import NoEncoder
 
 _RECALLED: Final = 100
 """Candidates from each retriever, at least; more when more are asked for."""
@@ -62,6 +66,8 @@ class _Asked:
     vectors: FloatMatrix
     given: bool
     """Whether the asker gave the steps."""
+    unencoded: str | None = None
+    """Why the vectors say nothing; None when they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +92,24 @@ def answer(
     """Rank what fits the question, best first, at most ``k``; ties by id."""
     began = time.perf_counter()
     asked = _ask(question, encoder)
-    learned = _learned(question, asked.vectors[0])
+    learned = _learned(question, asked)
     asked = _turned(asked, question.lessons)
     candidates = _recall(question, asked, dense, lexical, learned)
+    why = asked.unencoded or _say_gap(dense)
     if not candidates.ids:
-        return Ranking(steps=asked.texts[1:], likelihood=0.0, abstained=True)
+        nothing = None if asked.unencoded else 0.0
+        return Ranking(
+            steps=asked.texts[1:],
+            likelihood=nothing,
+            abstained=nothing is not None,
+            lexical_only=why,
+        )
     evidence = _weigh(asked, candidates, dense, lexical, learned)
-    verdict = judge.judge(
-        asked.texts[0],
-        asked.vectors[0],
-        dense=evidence.signals[DENSE][0],
-        lexical=evidence.signals[LEXICAL][0],
-    )
+    # Likelihoods are calibrated on meaning and words together: of words alone there are none.
+    verdict = None if asked.unencoded else _judge(asked, evidence, judge)
     fused = combine(question.options.fusion, evidence)
     reranked = None
-    if question.options.rerank is not Rerank.OFF:
+    if question.options.rerank is not Rerank.OFF and not asked.unencoded:
         reranked = _rerank(
             asked,
             question.options,
@@ -111,18 +120,51 @@ def answer(
             began=began,
         )
     fused = reranked or fused
-    steps = _judge_steps(asked, evidence, judge)
+    steps = [] if asked.unencoded else _judge_steps(asked, evidence, judge)
     wanted = [candidates.ids[n] for n in _best_of(fused, steps, given=asked.given)]
-    brings = question.options.dependencies and not verdict.abstained
+    abstained = verdict is not None and verdict.abstained
+    brings = question.options.dependencies and not abstained
     placed = _arrange(question, candidates.ids, fused, dense, wanted, brings=brings)
     hits = _Hits(candidates, evidence, fused, verdict, dense.roster).make(placed)
     return Ranking(
         hits,
         asked.texts[1:],
         tuple(step for step, one in enumerate(steps) if one.abstained),
-        verdict.likelihood,
-        verdict.abstained,
+        None if verdict is None else verdict.likelihood,
+        abstained,
         reranked=reranked is not None,
+        lexical_only=why,
+    )
+
+
+def score_all(
+    question: Question, *, encoder: Encoder, dense: FaissIndex, lexical: Bm25Index
+) -> dict[EntryId, float]:
+    """Score what fits the question, without order, reasons or a second stage."""
+    asked = _ask(question, encoder)
+    if asked.unencoded or dense.unembedded:
+        candidates = _recall(question, asked, dense, lexical, {})
+    else:
+        candidates = _everything(question.scope, dense)
+    if not candidates.ids:
+        return {}
+    fused = combine(question.options.fusion, _weigh(asked, candidates, dense, lexical, {}))
+    return dict(zip(candidates.ids, fused.scores.tolist(), strict=True))
+
+
+def _say_gap(dense: FaissIndex) -> str | None:
+    missing = len(dense.unembedded)
+    if not missing:
+        return None
+    return f"{missing} of {len(dense)} entries have no vector yet: these are found by their words."
+
+
+def _judge(asked: _Asked, evidence: Evidence, judge: Judge) -> Verdict:
+    return judge.judge(
+        asked.texts[0],
+        asked.vectors[0],
+        dense=evidence.signals[DENSE][0],
+        lexical=evidence.signals[LEXICAL][0],
     )
 
 
@@ -133,21 +175,34 @@ def _ask(question: Question, encoder: Encoder) -> _Asked:
     text, *others = question.texts
     if others:
         texts = (". ".join(question.texts), *question.texts[:MAX_STEPS])
-        return _Asked(texts, encoder.encode(texts), given=True)
+        return _encoded(texts, partial(encoder.encode, texts), encoder, given=True)
     spans = split_steps(text) if question.options.split else ()
     steps = tuple(text[start:end] for start, end in spans)
-    return _Asked((text, *steps), encoder.encode_spans(text, spans), given=False)
+    encode = partial(encoder.encode_spans, text, spans)
+    return _encoded((text, *steps), encode, encoder, given=False)
 
 
-def _learned(question: Question, vector: FloatVector) -> Mapping[EntryId, float]:
+def _encoded(
+    texts: tuple[str, ...], encode: Callable[[], FloatMatrix], encoder: Encoder, *, given: bool
+) -> _Asked:
+    """Encode a question; where that fails its words are left, and are asked alone."""
+    try:
+        why = encoder.reason if isinstance(encoder, NoEncoder) else None
+        return _Asked(texts, encode(), given, why)
+    except EncoderError as error:
+        nothing = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
+        return _Asked(texts, nothing, given, error.detail)
+
+
+def _learned(question: Question, asked: _Asked) -> Mapping[EntryId, float]:
     """Ask past outcomes, with the query as it was asked: standard deviations by entry."""
-    if question.lessons is None:
+    if question.lessons is None or asked.unencoded:
         return {}
-    return question.lessons.evidence(vector, now=datetime.now(UTC))
+    return question.lessons.evidence(asked.vectors[0], now=datetime.now(UTC))
 
 
 def _turned(asked: _Asked, lessons: Lessons | None) -> _Asked:
-    if lessons is None or lessons.adapter is None:
+    if lessons is None or lessons.adapter is None or asked.unencoded:
         return asked
     return replace(asked, vectors=np.stack([lessons.turn(vector) for vector in asked.vectors]))
 
@@ -161,12 +216,12 @@ def _recall(
 ) -> _Candidates:
     depth = max(_RECALLED, question.k + _SPARE)
     scope = question.scope
-    by_meaning = _places(dense.search(asked.vectors[0], k=depth, scope=scope))
+    by_meaning = _places(_by_meaning(asked, 0, dense, k=depth, scope=scope))
     by_words = _places(lexical.search(asked.texts[0], k=depth, scope=scope))
     ids = {*by_meaning, *by_words}
     if asked.given:
-        for text, vector in zip(asked.texts[1:], asked.vectors[1:], strict=True):
-            found = dense.search(vector, k=_RECALLED_FOR_STEP, scope=scope)
+        for line, text in enumerate(asked.texts[1:], start=1):
+            found = _by_meaning(asked, line, dense, k=_RECALLED_FOR_STEP, scope=scope)
             found += lexical.search(text, k=_RECALLED_FOR_STEP, scope=scope)
             ids |= {id_ for id_, _ in found}
     mask, rows = dense.roster.mask(scope), dense.roster.rows
@@ -178,6 +233,25 @@ def _recall(
     ordered = tuple(sorted({*ids, *spoken_for}))
     recalled = np.array([id_ in ids for id_ in ordered], dtype=np.bool_)
     return _Candidates(ordered, recalled, {DENSE: by_meaning, LEXICAL: by_words})
+
+
+def _everything(scope: Scope, dense: FaissIndex) -> _Candidates:
+    """Take all of a scope: what a recall as deep as the corpus would find."""
+    mask = dense.roster.mask(scope)
+    ids = dense.roster.ids if mask is None else itertools.compress(dense.roster.ids, mask.tolist())
+    ordered = tuple(sorted(ids))
+    return _Candidates(ordered, np.ones(len(ordered), dtype=np.bool_), {})
+
+
+def _by_meaning(
+    asked: _Asked, line: int, dense: FaissIndex, *, k: int, scope: Scope
+) -> list[Scored]:
+    """Recall by a vector; what has none is near to nothing, whatever its zeros come to."""
+    if asked.unencoded:
+        return []
+    found = dense.search(asked.vectors[line], k=k, scope=scope)
+    missing = dense.unembedded
+    return [one for one in found if one[0] not in missing] if missing else found
 
 
 def _places(scored: list[Scored]) -> dict[EntryId, tuple[int, float]]:
@@ -194,13 +268,24 @@ def _weigh(
     ids = candidates.ids
     rows = np.array([dense.roster.rows[id_] for id_ in ids], dtype=np.intp)
     signals = {
-        DENSE: dense.scores(asked.vectors, ids),
+        DENSE: _neutral(dense.scores(asked.vectors, ids), ids, dense.unembedded),
         LEXICAL: lexical.scores(asked.texts, ids),
         NAME: lexical.name_coverage(asked.texts, ids),
     }
     worth = [learned.get(id_, 0.0) for id_ in ids]
     moved = np.array(worth, dtype=np.float32) if any(worth) else None
     return Evidence(signals, dense.roster.server_codes(rows), moved, candidates.recalled)
+
+
+def _neutral(
+    scores: FloatMatrix, ids: Sequence[EntryId], missing: frozenset[EntryId]
+) -> FloatMatrix:
+    """Give what has no vector the mean of the others: nothing is known for or against it."""
+    unknown = [n for n, id_ in enumerate(ids) if id_ in missing] if missing else []
+    if unknown:
+        known = np.delete(scores, unknown, axis=1)
+        scores[:, unknown] = known.mean(axis=1, keepdims=True) if known.size else 0
+    return scores
 
 
 # --- what is answered ----------------------------------------------------------------------------
@@ -221,7 +306,10 @@ def _rerank(
     texts = [roster.label(roster.rows[ids[n]]).text for n in best.tolist()]
     spent_ms = 1e3 * (time.perf_counter() - began)
     depth = reranker.affordable(texts, options, spent_ms=spent_ms)
-    spoken_of = reranker.scores(asked.texts[0], texts[:depth]) if depth > 1 else None
+    try:
+        spoken_of = reranker.scores(asked.texts[0], texts[:depth]) if depth > 1 else None
+    except EncoderError:
+        return None
     if spoken_of is None:
         return None
     return add_signal(fused, TOKENS, spoken_of, best[:depth], WEIGHT)
@@ -284,7 +372,7 @@ class _Hits:
         candidates: _Candidates,
         evidence: Evidence,
         fused: Fused,
-        verdict: Verdict,
+        verdict: Verdict | None,
         roster: Roster,
     ) -> None:
         self._found = candidates.places
@@ -331,8 +419,8 @@ class _Hits:
             signals = {n: Signal(*at[id_]) for n, at in self._found.items() if id_ in at}
         return signals
 
-    def _likelihood(self, column: int) -> float:
-        return float(self._verdict.candidates[column])
+    def _likelihood(self, column: int) -> float | None:
+        return None if self._verdict is None else float(self._verdict.candidates[column])
 
     def _steps(self, column: int) -> tuple[int, ...]:
         return tuple(step for step, best in enumerate(self._best_of_step) if column in best)

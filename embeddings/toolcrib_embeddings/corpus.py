@@ -23,6 +23,7 @@ from toolcrib_registry.types import (
     Model,
     ModelDescriptor,
     OwnedEntry,
+    Revision,
     ServerName,
     Tool,
 )
@@ -78,6 +79,8 @@ class Document:
     """Its name at its server: the name that other tools of that server know it by."""
     components: Mapping[Component, str] = field(default_factory=dict[Component, str])
     """Its parts, those that it has, for what weighs them apart; see `representation`."""
+    revision: Revision = Revision(0)
+    """The change that last touched the entry."""
     tags: tuple[str, ...] = ()
     read_only: bool | None = None
     """Whether it says that it only reads; None when it says nothing."""
@@ -120,6 +123,7 @@ def render_document(entry: Entry) -> Document:
         depends_on=tuple(_listed(entry, DEPENDS_ON_KEY)),
         imported=entry.source_id is not None,
         added_at_s=entry.added_at.timestamp() if entry.added_at else 0.0,
+        revision=entry.revision,
     )
 
 

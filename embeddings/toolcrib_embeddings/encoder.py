@@ -16,6 +16,8 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_registry.errors import EncoderError
+
 from .exported import GRAPH, TOKEN_VECTORS, TOKENIZER, VECTORS, Export, find_or_export
 from .model_folder import read_model
 from .queries import Span
@@ -193,13 +195,19 @@ class SentenceTransformerEncoder:
 
     def _run(self, tokens: Sequence[Tokens], *, last: bool = False) -> FloatMatrix:
         options = self._give_memory_back if last else None
-        outputs = self._session.run([VECTORS], self._feed(tokens), options)
+        outputs = self._infer([VECTORS], tokens, options)
         return _unit_rows(np.asarray(outputs[0], dtype=np.float32))
 
     def _run_both(self, tokens: Sequence[Tokens]) -> tuple[FloatMatrix, NDArray[np.float32]]:
         """Return a row for each text, and for each text a row for each token and for padding."""
-        vectors, states = self._session.run([VECTORS, TOKEN_VECTORS], self._feed(tokens))
+        vectors, states = self._infer([VECTORS, TOKEN_VECTORS], tokens)
         return np.asarray(vectors, dtype=np.float32), np.asarray(states, dtype=np.float32)
+
+    def _infer(self, names: list[str], tokens: Sequence[Tokens], options: Any = None) -> Any:
+        try:
+            return self._session.run(names, self._feed(tokens), options)
+        except Exception as error:  # its own errors, and of what it runs on, have no common root
+            raise EncoderError(f"The embedding model failed: {error}") from error
 
     def _feed(self, tokens: Sequence[Tokens]) -> dict[str, NDArray[np.int64]]:
         width = max(len(ids) for ids in tokens)

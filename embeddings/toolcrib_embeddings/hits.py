@@ -72,6 +72,8 @@ class Ranking:
     """Whether nothing seems to fit: the hits are the nearest there are, and unlikely."""
     reranked: bool = False
     """Whether the second stage ordered them."""
+    lexical_only: str | None = None
+    """Why entries were found by their words alone, all or some of them; None when none were."""
 
     @property
     def ids(self) -> list[EntryId]:

@@ -62,11 +62,18 @@ class FaissIndex:
     a quarter of the memory to walk through; what is returned is ordered by exact scores.
     """
 
-    def __init__(self, roster: Roster, vectors: FloatMatrix) -> None:
-        """Index one row of ``vectors`` for each row of the roster; most start from `empty`."""
+    def __init__(
+        self, roster: Roster, vectors: FloatMatrix, *, missing: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Index one row of ``vectors`` for each row of the roster; most start from `empty`.
+
+        ``missing`` says which rows are no vectors, for who knows that already.
+        """
         self.roster = roster
         self._vectors: FloatMatrix = np.ascontiguousarray(vectors, dtype=np.float32)
         self._vectors.flags.writeable = False
+        self._missing = _no_direction(self._vectors) if missing is None else missing
+        self._unembedded = frozenset(roster.ids[row] for row in np.flatnonzero(self._missing))
         self._codes = _open_codes(self._vectors)
 
     @classmethod
@@ -81,6 +88,11 @@ class FaissIndex:
 
     def __len__(self) -> int:
         return len(self.roster)
+
+    @property
+    def unembedded(self) -> frozenset[EntryId]:
+        """Entries whose row is no vector, because no encoder could be had: zeros, or not finite."""
+        return self._unembedded
 
     @property
     def vectors(self) -> FloatMatrix:
@@ -150,7 +162,13 @@ class FaissIndex:
             np.take(self._vectors, move.source, axis=0, out=vectors, mode="clip")  # without a copy
         arrived = move.source >= len(self)
         vectors[arrived] = arrivals[move.source[arrived] - len(self)]
-        return FaissIndex(move.roster, vectors)
+        missing = np.concatenate((self._missing, _no_direction(arrivals)))[move.source]
+        return FaissIndex(move.roster, vectors, missing=missing)
+
+
+def _no_direction(vectors: FloatMatrix) -> NDArray[np.bool_]:
+    lengths = np.einsum("ij,ij->i", vectors, vectors)
+    return ~((lengths > 0) & np.isfinite(lengths))
 
 
 def _check(vectors: FloatMatrix, dimension: int, names: Sequence[str]) -> FloatMatrix:

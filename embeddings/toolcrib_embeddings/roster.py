@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolcrib_registry.types import EntryId, EntryKind, ServerName
+from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName
 
 from .corpus import Document, split_words
 
@@ -37,6 +37,8 @@ class Scope:
     """True leaves what says that it only reads, False the rest."""
     destructive: bool | None = None
     """False leaves what says that it destroys nothing, or only reads; True the rest."""
+    ids: frozenset[EntryId] | None = None
+    """Only these entries."""
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class Scope:
         tags: Collection[str] | None = None,
         read_only: bool | None = None,
         destructive: bool | None = None,
+        ids: Collection[EntryId] | None = None,
     ) -> Scope:
         """Build one from any collections."""
         return cls(
@@ -55,6 +58,7 @@ class Scope:
             None if tags is None else frozenset(tags),
             read_only,
             destructive,
+            None if ids is None else frozenset(ids),
         )
 
 
@@ -86,6 +90,8 @@ class Label(NamedTuple):
     depends_on: tuple[str, ...] = ()
     imported: bool = False
     added_at_s: float = 0.0
+    revision: int = 0
+    """The change that last touched the entry, as it is here."""
 
     @property
     def destroys(self) -> bool:
@@ -146,6 +152,7 @@ def _label(document: Document) -> Label:
         document.depends_on,
         document.imported,
         document.added_at_s,
+        document.revision,
     )
 
 
@@ -206,6 +213,11 @@ class Roster:
         labels = self._labels.followed_by([upserts[number] for number in newcomers]).rows(source)
         return Move(Roster(ids, labels), source, newcomers)
 
+    def revisions(self) -> dict[EntryId, Revision]:
+        """Tell for each row which change last touched it, as it is here."""
+        labels = zip(self.ids, self._labels.others, strict=True)
+        return {id_: Revision(label.revision) for id_, label in labels}
+
     def label(self, row: int) -> Label:
         """Return what is known of a row."""
         return self._labels.others[row]
@@ -265,6 +277,8 @@ class Roster:
             mask &= np.isin(
                 self._labels.servers, [c for c, name in enumerate(names) if name in scope.servers]
             )
+        if (ids := scope.ids) is not None:
+            mask &= np.array([id_ in ids for id_ in self.ids], dtype=np.bool_)
         if scope.tags is not None or scope.read_only is not None or scope.destructive is not None:
             mask &= np.array([_fits(label, scope) for label in self._labels.others], dtype=np.bool_)
         return mask

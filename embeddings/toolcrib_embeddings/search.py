@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.types import EntryId, Revision
 
-from .answering import Question
+from .answering import Question, score_all
 from .answering import answer as rank
 from .calibration import LEAST_PROBES, Calibration
 from .corpus import Document, clean_text
@@ -35,6 +35,7 @@ from .representation import DEFAULT_REPRESENTATION, Representation
 from .rerank import Reranker
 from .roster import EVERYTHING, Roster, Scope
 from .snapshots import Header, Part, SnapshotInvalid, read_snapshot, write_snapshot
+from .unencoded import NoEncoder
 
 MAX_QUERY_CHARS: Final = 4_000
 _REMEMBERED: Final = 256
@@ -117,6 +118,15 @@ class SearchIndex:
         """All it holds, sorted."""
         return self._state.dense.roster.ids
 
+    def revisions(self) -> dict[EntryId, Revision]:
+        """Tell for each entry it holds which change last touched it, as it is here."""
+        return self._state.dense.roster.revisions()
+
+    @property
+    def unembedded(self) -> frozenset[EntryId]:
+        """Entries that have no vector here, and are found by their words alone."""
+        return self._state.dense.unembedded
+
     def search(
         self,
         query: str | Sequence[str],
@@ -148,8 +158,21 @@ class SearchIndex:
                 judge=state.judge,
                 reranker=self._reranker,
             )
-            state.remember(question, answer)
+            if answer.lexical_only is None:
+                state.remember(question, answer)
         return answer
+
+    def scores(self, query: str, *, scope: Scope = EVERYTHING) -> dict[EntryId, float]:
+        """Score what fits the query by the default options: every entry of ``scope``, in no order.
+
+        For ranking by something else beside relevance: a fifth of what `search` takes for as many.
+        """
+        state = self._state
+        text = _clean_lines(query)
+        if not text or not len(state.dense):
+            return {}
+        question = Question((text,), len(state.dense), scope, DEFAULT_OPTIONS, None)
+        return score_all(question, encoder=self.encoder, dense=state.dense, lexical=state.lexical)
 
     def update(
         self,
@@ -175,6 +198,8 @@ class SearchIndex:
     @property
     def wants_calibration(self) -> bool:
         """Whether it has grown or shrunk by a fifth since its likelihoods were calibrated."""
+        if isinstance(self.encoder, NoEncoder):
+            return False
         size, before = self.size, self._state.calibrated_at
         return size >= LEAST_PROBES and abs(size - before) > _CHANGED * max(before, 1)
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-SNAPSHOT_FORMAT: Final = 2
+SNAPSHOT_FORMAT: Final = 3
 MANIFEST: Final = "manifest.json"
 _LOCK: Final = ".lock"
 _LOCK_TIMEOUT_S: Final = 30.0

@@ -64,3 +64,15 @@ def test_many_scopes_stay_correct():
         mask = roster.mask(Scope(servers=frozenset({ServerName(str(document.server))})))
         assert mask is not None
         assert [EntryId(roster.ids[row]) for row in mask.nonzero()[0]] == [document.id]
+
+
+def test_a_scope_of_ids_holds_those_that_are_there_and_no_others():
+    documents = [_document(name, EntryKind.TOOL, None) for name in "abc"]
+    roster = Roster.empty().after(documents, ()).roster
+    wanted = {entry_id(EntryKind.TOOL, name) for name in ("a", "c", "gone")}
+    mask = roster.mask(Scope.of(ids=wanted))
+    assert mask is not None
+    assert mask.tolist() == [True, False, True]
+    nothing = roster.mask(Scope.of(ids=()))
+    assert nothing is not None
+    assert not nothing.any()

@@ -107,6 +107,15 @@ def test_k_beyond_the_corpus_returns_all_of_it(shelf: SearchIndex):
     assert len(shelf.search("time", k=10_000).hits) == shelf.size == 6
 
 
+def test_scores_of_everything_are_those_of_a_search_that_returns_everything(shelf: SearchIndex):
+    options = SearchOptions(fold=False, dependencies=False)
+    hits = shelf.search("what is the weather", k=100, options=options).hits
+    scores = shelf.scores("what is the weather")
+    assert scores.keys() == {hit.id for hit in hits}
+    assert [scores[hit.id] for hit in hits] == pytest.approx([hit.score for hit in hits])
+    assert shelf.scores(" ") == {}
+
+
 def test_control_characters_and_surrogates_do_not_change_what_is_found(shelf: SearchIndex):
     plain = [hit.id for hit in shelf.search("convert time zones", k=3).hits]
     assert [hit.id for hit in shelf.search("\0convert\x1b time\n\r zones\x07", k=3).hits] == plain

@@ -70,6 +70,15 @@ class Facts:
         # Ten decimals of a price per million: more is noise of the multiplication.
         return Known(round(value * scale, 10), self.source, self.as_of)
 
+    def amount(self, key: str) -> Known[float] | None:
+        """Read a quantity above zero; 0 stands for unknown."""
+        value = self._number(key)
+        if value is None or value == 0:
+            return None
+        if value < 0:
+            raise Malformed(f"{key!r} is {value}: it cannot be below zero")
+        return Known(float(value), self.source, self.as_of)
+
     def words(self, key: str) -> Known[tuple[str, ...]] | None:
         """Read a list of words; an empty one is unknown."""
         value = self.row.get(key)

@@ -24,6 +24,11 @@ from .openrouter import openrouter_model
 from .own import model_of
 from .problem import Malformed, Problem, as_object, parse_rows
 
+_PLAIN_LIST = frozenset(
+    {"context", "modalities_in", "open_weights", "params_b", "price_in_per_1m", "price_out_per_1m"}
+)
+"""Keys that tell a plain list of models: models.dev's, or one that comes with outcomes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCatalog:
@@ -98,7 +103,7 @@ class _Reader:
             self._offers.append(facts)
         elif "supported_parameters" in row:
             self._add(openrouter_model(facts))
-        elif "id" in row and row.keys() & {"context", "modalities_in", "open_weights"}:
+        elif "id" in row and row.keys() & _PLAIN_LIST:
             self._add(base_model(facts))
         elif "name" in row:
             self._add(_own(facts))

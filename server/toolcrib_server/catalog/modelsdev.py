@@ -6,7 +6,7 @@ keeps its own word, so that a limit is held against what is really served.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
@@ -23,6 +23,9 @@ _OWN_WORD = (
     "reasoning",
 )
 """What an offer can say otherwise than its model."""
+_NO_FACTS = frozenset({"evaluations", "disputed"})
+_UNNAMED = "unnamed"
+"""The provider of a price of which nobody says whose it is."""
 
 
 def base_model(facts: Facts) -> Model:
@@ -35,7 +38,21 @@ def base_model(facts: Facts) -> Model:
         description=facts.plain_text("description") or "",
         family=facts.plain_text("family"),
         descriptor=_descriptor(facts),
+        offers=tuple(_own_offer(name, facts)),
     )
+
+
+def _own_offer(name: str, facts: Facts) -> Iterator[Offer]:
+    """Read the price that some lists give in the model's own row, without saying whose it is."""
+    price_in, price_out = facts.price("price_in_per_1m"), facts.price("price_out_per_1m")
+    if price_in or price_out:
+        remote = facts.plain_text("served_as") or name
+        yield Offer(
+            provider=facts.plain_text("provider") or _UNNAMED,
+            remote_model=remote,
+            price_in_usd=price_in,
+            price_out_usd=price_out,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,8 @@ def _descriptor(facts: Facts) -> ModelDescriptor:
     return ModelDescriptor(
         license=facts.text("license"),
         open_weights=facts.flag("open_weights"),
+        parameters_b=facts.amount("params_b"),
+        active_parameters_b=facts.amount("active_params_b"),
         modalities_in=facts.words("modalities_in"),
         modalities_out=facts.words("modalities_out"),
         context_tokens=facts.tokens("context"),
@@ -119,7 +138,8 @@ def _from_offers(name: str, group: Sequence[_OfferRow]) -> Model:
     agreed = {
         f.name: getattr(group[0].says, f.name)
         for f in fields(ModelDescriptor)
-        if len({_comparable(getattr(row.says, f.name)) for row in group}) == 1
+        if f.name not in _NO_FACTS
+        and len({_comparable(getattr(row.says, f.name)) for row in group}) == 1
     }
     return Model(name=name, source_id=name, title=title, descriptor=ModelDescriptor(**agreed))
 

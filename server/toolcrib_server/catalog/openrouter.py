@@ -39,6 +39,7 @@ def _offer(name: str, facts: Facts) -> Offer:
         price_out_usd=_price(facts, "price_out_per_1m"),
         context_tokens=facts.tokens("context"),
         max_output_tokens=facts.tokens("max_output"),
+        deprecation_date=facts.text("expiration_date"),
     )
 
 

@@ -6,11 +6,10 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import psutil
@@ -24,15 +23,12 @@ from .configurations import Configuration
 from .judgements import render_judgements
 from .measures import DEEPEST, MEASURES, Judged, check_available, judge, not_found
 from .meter import MeteredEncoder
+from .progress import Bar, ShowProgress
 from .results import Comparison, Evaluation, Latency, Score, SetResult
 from .sets import RetrievalSet, find_sets, read_set
 from .significance import Floats, estimate, resample_means
 from .trial import Trial, build_index, measure_bytes, run_trial
 from .vectors import VectorCache
-
-Bar: TypeAlias = Callable[[int, int], None]
-ShowProgress: TypeAlias = Callable[[str], AbstractContextManager[Bar]]
-"""Opens a bar with a label; it is told how much is done, and of how much."""
 
 MAX_K: Final = 1_000
 _TIMED_QUERIES: Final = 100

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,8 @@ from toolcrib_registry.errors import InvalidInput
 
 from .judgements import one_word
 from .measures import MEASURES
-from .plots import THEMES, draw_all
+from .paper import THEMES
+from .plots import draw_all
 from .report import render_report
 from .results import Evaluation, SetResult, render_results
 from .trial import Answered, Trial
@@ -48,9 +49,17 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> tuple[Path, ...]:
     Raises:
         InvalidInput: The folder cannot be written to.
     """
-    written: list[Path] = []
     make_folder(folder)
-    contents = dict(_contents(evaluation))
+    return write_files(folder, dict(_contents(evaluation)))
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write files by name into a folder that is there, each whole or not at all.
+
+    Raises:
+        InvalidInput: The folder cannot be written to.
+    """
+    written: list[Path] = []
     try:
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as place:
             for number, (name, content) in enumerate(contents.items()):

@@ -17,6 +17,7 @@ from toolcrib_registry.types import (
     EntryKind,
     JsonObject,
     Known,
+    MarkReason,
     Model,
     OwnedEntry,
     ServerName,
@@ -24,6 +25,17 @@ from toolcrib_registry.types import (
 )
 
 BRIEF_CHARS: Final = 300
+MARKED: Final[Mapping[MarkReason, str]] = {
+    MarkReason.ADDED: "it came after its server was first listed",
+    MarkReason.CHANGED: "it changed since it was first listed or last approved",
+    MarkReason.DESTRUCTIVE: "it was read-only, and may now write or destroy",
+    MarkReason.RENAMED: "it was called something else",
+    MarkReason.SHADOWS: "it resembles, or speaks for, a tool of another server",
+    MarkReason.INJECTION: "its text gives orders to whoever reads it",
+    MarkReason.HIDDEN_TEXT: "its text holds what cannot be seen",
+    MarkReason.LOOKALIKE: "its name looks like another's",
+}
+"""What is said of a mark to a model: our words alone, for its detail may quote what it warns of."""
 _MAX_ARGUMENTS: Final = 20
 _MAX_ENUM: Final = 6
 
@@ -45,6 +57,8 @@ class Brief:
     family: str | None = None
     capabilities: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of a model: what is known of it."""
+    marks: tuple[MarkReason, ...] = ()
+    """Why it wants a look, if it does."""
 
 
 def brief_of(entry: Entry) -> Brief:
@@ -61,7 +75,14 @@ def brief_of(entry: Entry) -> Brief:
         arguments=signature_of(entry.input_schema) if isinstance(entry, Tool) else None,
         family=entry.family if isinstance(entry, Model) else None,
         capabilities=_capabilities(entry) if isinstance(entry, Model) else _NOTHING,
+        marks=reasons_of(entry),
     )
+
+
+def reasons_of(entry: Entry) -> tuple[MarkReason, ...]:
+    """Name why an entry wants a look, each reason once."""
+    marks = entry.marks if isinstance(entry, OwnedEntry) else ()
+    return tuple(dict.fromkeys(mark.reason for mark in marks))
 
 
 def shorten(text: str) -> str:

@@ -34,6 +34,11 @@ class Candidate:
         return self.offer.provider if self.offer else None
 
     @property
+    def callable(self) -> bool:
+        """Whether it can be called: somebody serves it, at an endpoint or by a command."""
+        return self.offer is not None and self.offer.callable
+
+    @property
     def label(self) -> str:
         """Its name for people: ``model at provider``."""
         return f"{self.model.name} at {self.offer.provider}" if self.offer else self.model.name

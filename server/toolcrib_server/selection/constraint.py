@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import StrEnum
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Known
@@ -126,8 +126,32 @@ class Exclusion:
         return f"{self.candidate.label}: {'; '.join(map(str, self.violations))}"
 
 
-Limit = Callable[[Candidate], Violation | None]
-"""One hard limit: what is wrong with a candidate, or None."""
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One hard limit: the field it is on, and which of that field's values pass."""
+
+    field: str
+    read: Callable[[Candidate], Known[Any] | None]
+    passes: Callable[[Any], bool]
+    bound: str
+    cost_of: tuple[int, int] | None = None
+    """Tokens in and out of the call whose cost is limited; then the value is no field."""
+    most_cost: float = 0.0
+
+    def __call__(self, candidate: Candidate) -> Violation | None:
+        """Tell what is wrong with a candidate, or None."""
+        known = self.read(candidate)
+        if known is None:
+            return Violation(field=self.field, value=None, bound=self.bound)
+        if self.passes(known.value):
+            return None
+        return Violation(
+            field=self.field,
+            value=known.value,
+            bound=self.bound,
+            source=known.source,
+            as_of=None if known.source == _OWN_WORD else known.as_of,
+        )
 
 
 def limits_of(constraints: Constraints) -> tuple[Limit, ...]:
@@ -174,11 +198,13 @@ def _price_limits(c: Constraints) -> Iterator[Limit]:
         yield _must("price_out_usd", lambda k: k.price_out_usd, lambda v: v <= most_out, bound)
     if (most := c.max_cost_usd) is not None:
         sent, received = c.tokens_in or 0, c.tokens_out or 0
-        yield _must(
+        yield Limit(
             "cost_usd",
             lambda k: k.cost_usd(tokens_in=sent, tokens_out=received),
             lambda v: v <= most,
             f"at most {most:g} USD for {sent} tokens in and {received} out",
+            cost_of=(sent, received),
+            most_cost=most,
         )
 
 
@@ -247,34 +273,25 @@ def license_allowed(expression: str, allowed: frozenset[str]) -> bool:
     )
 
 
+_OWN_WORD = "the offer itself"
+
+
 def _must(
     name: str,
     read: Callable[[Candidate], Known[_V] | None],
     passes: Callable[[_V], bool],
     bound: str,
 ) -> Limit:
-    def limit(candidate: Candidate) -> Violation | None:
-        known = read(candidate)
-        if known is None:
-            return Violation(field=name, value=None, bound=bound)
-        if passes(known.value):
-            return None
-        return Violation(
-            field=name, value=known.value, bound=bound, source=known.source, as_of=known.as_of
-        )
-
-    return limit
+    return Limit(name, read, passes, bound)
 
 
 def _provider_must(passes: Callable[[str], bool], bound: str) -> Limit:
-    def limit(candidate: Candidate) -> Violation | None:
-        provider = candidate.provider
-        if provider is not None and passes(provider.casefold()):
-            return None
-        source = None if provider is None else "the offer itself"
-        return Violation(field="provider", value=provider, bound=bound, source=source)
+    return Limit("provider", _provider, lambda name: passes(name.casefold()), bound)
 
-    return limit
+
+def _provider(candidate: Candidate) -> Known[str] | None:
+    name = candidate.provider
+    return None if name is None else Known(name, _OWN_WORD, date.min)
 
 
 def _folded(words: Iterable[str]) -> frozenset[str]:

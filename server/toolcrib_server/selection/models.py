@@ -1,81 +1,49 @@
 """Which model for this, under these limits? Hard limits first, then a ranking that says why.
 
-`select_models` is a pure function over candidates; `ModelSelector` gives it those of the registry,
-with their relevance to the task. First cut: relevance is the search index's score.
+`select_models` is a pure function over candidates; `ModelSelector` gives the registry's candidates
+their relevance to the task, which is the search index's score, and what past outcomes let expect.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from itertools import islice
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import anyio.to_thread
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import EntryId, EntryKind, Known, Model, Revision
+from toolcrib_registry.types import EntryId, EntryKind, Model, Revision
 
 if TYPE_CHECKING:
     # The index is slow to import and opened late; see `sync.indexer`.
     from toolcrib_embeddings.search import SearchIndex
 
-from .candidate import Candidate, candidates_of, count_models
-from .constraint import Constraints, Exclusion, limits_of, violations_of
+    # So is numpy: `_laid_out` and `_select` import what needs it.
+    from .columns import Columns, Floats
+    from .routing.router import Routing
 
-NO_LIMITS = Constraints()
+from .candidate import Candidate
+from .choices import NO_LIMITS, Choice, Objective, Selection
+from .constraint import Constraints, limits_of
+
+__all__ = [
+    "MAX_K",
+    "NO_LIMITS",
+    "Choice",
+    "Guide",
+    "ModelSelector",
+    "Objective",
+    "Selection",
+    "select_models",
+]
+
 MAX_K = 1_000
 _THREADS = 2
 """Encoding uses the cores by itself; more selections at once only fight for them."""
-_TYPICAL_TOKENS_IN = 3
-_TYPICAL_TOKENS_OUT = 1
-"""What a call is taken to be when its size is not given: three parts sent, one received."""
-
-
-class Objective(StrEnum):
-    """What decides among the candidates that meet every limit."""
-
-    RELEVANCE = "relevance"
-    """The most relevant model; the cheaper of equals."""
-    COST = "cost"
-    """The cheapest; the more relevant of equals. An unknown price comes last."""
-    CONTEXT = "context"
-    """The longest context; the more relevant of equals. An unknown length comes last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A model that meets every limit, at its best offer. ``alternatives`` are its other offers."""
-
-    candidate: Candidate
-    reasons: tuple[str, ...]
-    alternatives: tuple[Candidate, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The ranked choices, best first, and all that was excluded, with the reasons."""
-
-    choices: tuple[Choice, ...]
-    exclusions: tuple[Exclusion, ...]
-    considered: int
-    """How many candidates there were."""
-    passed: int
-    """How many of them met every limit."""
-    notes: tuple[str, ...] = ()
-    revision: Revision = Revision(0)
-
-    @property
-    def excluded_by(self) -> dict[str, int]:
-        """How many candidates each field excludes, most first. A candidate may fail several."""
-        failed = (
-            field for e in self.exclusions for field in dict.fromkeys(v.field for v in e.violations)
-        )
-        return dict(Counter(failed).most_common())
 
 
 def select_models(
@@ -92,37 +60,46 @@ def select_models(
     Raises:
         InvalidInput: A limit makes no sense by itself.
     """
-    constraints.check()
-    limits = limits_of(constraints)
-    passed: list[Candidate] = []
-    exclusions: list[Exclusion] = []
-    for candidate in candidates:
-        if violations := violations_of(candidate, limits):
-            exclusions.append(Exclusion(candidate, violations))
-        else:
-            passed.append(candidate)
-    passed.sort(key=lambda candidate: _rank(candidate, objective, constraints))
-    selection = Selection(
-        choices=tuple(islice(_choices(passed, objective, constraints), k)),
-        exclusions=tuple(exclusions),
-        considered=len(candidates),
-        passed=len(passed),
-    )
-    return replace(selection, notes=tuple(_notes(selection, candidates, constraints)))
+    from .columns import Columns  # noqa: PLC0415  # slow
+    from .ranking import choose_from  # noqa: PLC0415  # slow
+
+    return choose_from(Columns(candidates), constraints, objective=objective, k=k)
+
+
+class Guide(Protocol):
+    """Tells what past outcomes let one expect, of models that meet every limit."""
+
+    def advise(self, index: SearchIndex, task: str, allowed: Collection[str]) -> Routing | None:
+        """Choose among the allowed; None where nothing is known of any. Blocks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """The live models at one revision, by column, and where the index knows them."""
+
+    revision: Revision
+    columns: Columns
+    ids: tuple[EntryId, ...]
+    """Of each model of ``columns``, in its order."""
 
 
 class ModelSelector:
     """Selects among the live models of the registry.
 
-    Candidates are read once for each revision of the registry and kept, so that a selection costs
-    a search and a pass over them.
+    Candidates are read once for each revision of the registry and kept by column, so that a
+    selection costs a search and a few operations over arrays.
     """
 
-    def __init__(self, store: Store, index: Callable[[], Awaitable[SearchIndex]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        index: Callable[[], Awaitable[SearchIndex]],
+    ) -> None:
         self._store = store
         self._index = index
         self._limiter = anyio.CapacityLimiter(_THREADS)
-        self._kept: tuple[Revision, tuple[Model, ...]] | None = None
+        self._kept: tuple[_Live, _Live] | None = None
 
     async def select(
         self,
@@ -131,8 +108,13 @@ class ModelSelector:
         constraints: Constraints = NO_LIMITS,
         objective: Objective = Objective.RELEVANCE,
         k: int = 5,
+        callable_only: bool = False,
+        guide: Guide | None = None,
     ) -> Selection:
         """Rank the ``k`` models that suit ``task`` best among those that meet every limit.
+
+        ``callable_only`` leaves out, unmentioned, offers at which nothing can be called. What
+        ``guide`` chooses comes first, then what it ranked, then the others.
 
         Raises:
             InvalidInput: The task is blank, ``k`` is out of range or a limit makes no sense.
@@ -141,27 +123,73 @@ class ModelSelector:
         constraints.check()
         index = await self._index()
         return await anyio.to_thread.run_sync(
-            self._select, index, task, constraints, objective, k, limiter=self._limiter
+            partial(self._select, callable_only=callable_only, guide=guide),
+            index,
+            task,
+            constraints,
+            objective,
+            k,
+            limiter=self._limiter,
         )
 
     def _select(
-        self, index: SearchIndex, task: str, constraints: Constraints, objective: Objective, k: int
+        self,
+        index: SearchIndex,
+        task: str,
+        constraints: Constraints,
+        objective: Objective,
+        k: int,
+        *,
+        callable_only: bool,
+        guide: Guide | None,
     ) -> Selection:
-        revision, models = self._live_models()
-        relevance = _relevance(index, task, len(models))
-        candidates = [
-            candidate
-            for model in models
-            for candidate in candidates_of(model, relevance=relevance.get(model.id, 0.0))
-        ]
-        selection = select_models(candidates, constraints, objective=objective, k=k)
-        return replace(selection, revision=revision)
+        from .ranking import choose_from, explain, order_of  # noqa: PLC0415  # slow
 
-    def _live_models(self) -> tuple[Revision, tuple[Model, ...]]:
+        live = self._live(callable_only=callable_only)
+        ids = frozenset(live.ids) if callable_only else None
+        routing = self._advice(guide, index, task, live, constraints) if guide else None
+        selection = choose_from(
+            live.columns,
+            constraints,
+            relevance=_relevance(index, task, live, ids=ids),
+            objective=objective,
+            k=k,
+            first=order_of(routing) if routing else (),
+        )
+        selection = replace(selection, revision=live.revision)
+        return explain(selection, routing) if routing else selection
+
+    def _advice(
+        self,
+        guide: Guide,
+        index: SearchIndex,
+        task: str,
+        live: _Live,
+        constraints: Constraints,
+    ) -> Routing | None:
+        allowed = _passed_names(live.columns, constraints)
+        return guide.advise(index, task, allowed) if allowed else None
+
+    def passing(self, constraints: Constraints, *, callable_only: bool = False) -> frozenset[str]:
+        """Name the models of which an offer meets every limit. Blocks.
+
+        Raises:
+            InvalidInput: A limit makes no sense.
+        """
+        constraints.check()
+        return _passed_names(self._live(callable_only=callable_only).columns, constraints)
+
+    def _live(self, *, callable_only: bool) -> _Live:
+        every, can_be_called = self._live_models()
+        return can_be_called if callable_only else every
+
+    def _live_models(self) -> tuple[_Live, _Live]:
+        """Read the live models, and those of them that can be called."""
         # The head is read first: what commits meanwhile makes the next selection read again.
         head = self._store.head()
-        if self._kept is None or self._kept[0] != head:
-            self._kept = (head, tuple(self._read()))
+        if self._kept is None or self._kept[0].revision != head:
+            models = tuple(self._read())
+            self._kept = (_laid_out(head, models), _laid_out(head, models, callable_only=True))
         return self._kept
 
     def _read(self) -> Iterator[Model]:
@@ -169,13 +197,37 @@ class ModelSelector:
         return (entry for entry in entries if isinstance(entry, Model))
 
 
-def _relevance(index: SearchIndex, task: str, count: int) -> Mapping[EntryId, float]:
-    if not count:
-        return {}
+def _laid_out(head: Revision, models: Sequence[Model], *, callable_only: bool = False) -> _Live:
+    from .columns import Columns  # noqa: PLC0415  # slow
+
+    columns = Columns.of_models(models, callable_only=callable_only)
+    by_name = {model.name: model.id for model in models}
+    return _Live(head, columns, tuple(by_name[name] for name in columns.model_names))
+
+
+def _relevance(
+    index: SearchIndex, task: str, live: _Live, *, ids: frozenset[EntryId] | None
+) -> Floats:
+    """Give the relevance of each candidate: its model's."""
+    import numpy as np  # noqa: PLC0415  # slow
+
     from toolcrib_embeddings.roster import Scope  # noqa: PLC0415  # slow
 
-    hits = index.search(task, k=count, scope=Scope.of(kinds=[EntryKind.MODEL])).hits
-    return {hit.id: hit.score for hit in hits}
+    if not live.ids:
+        return np.zeros(len(live.columns))
+
+    scope = Scope.of(kinds=[EntryKind.MODEL], ids=ids)
+    scores = index.scores(task, scope=scope)
+    by_model = np.array([scores.get(id_, 0.0) for id_ in live.ids])
+    return by_model[live.columns.model_codes]
+
+
+def _passed_names(columns: Columns, constraints: Constraints) -> frozenset[str]:
+    from .columns import sieve  # noqa: PLC0415  # slow
+
+    passed = sieve(columns, limits_of(constraints)).passed
+    codes: list[int] = columns.model_codes[passed].tolist()
+    return frozenset(columns.model_names[code] for code in set(codes))
 
 
 def _check(task: str, k: int) -> None:
@@ -185,102 +237,3 @@ def _check(task: str, k: int) -> None:
         )
     if not 1 <= k <= MAX_K:
         raise InvalidInput(f"k is {k}; it must be from 1 to {MAX_K}.")
-
-
-def _cost(candidate: Candidate, constraints: Constraints) -> Known[float] | None:
-    """Estimate what ranks by cost: the call, or a typical mix of a million tokens."""
-    if constraints.tokens_in is not None or constraints.tokens_out is not None:
-        return candidate.cost_usd(
-            tokens_in=constraints.tokens_in or 0, tokens_out=constraints.tokens_out or 0
-        )
-    whole = _TYPICAL_TOKENS_IN + _TYPICAL_TOKENS_OUT
-    return candidate.cost_usd(
-        tokens_in=1_000_000 * _TYPICAL_TOKENS_IN // whole,
-        tokens_out=1_000_000 * _TYPICAL_TOKENS_OUT // whole,
-    )
-
-
-def _rank(
-    candidate: Candidate, objective: Objective, constraints: Constraints
-) -> tuple[float | str, ...]:
-    known_cost, context = _cost(candidate, constraints), candidate.context_tokens
-    cost = known_cost.value if known_cost else float("inf")
-    names = (candidate.model.name, candidate.provider or "")
-    match objective:
-        case Objective.RELEVANCE:
-            return (-candidate.relevance, cost, *names)
-        case Objective.COST:
-            return (cost, -candidate.relevance, *names)
-        case Objective.CONTEXT:
-            return (-context.value if context else 1, -candidate.relevance, cost, *names)
-
-
-def _choices(
-    ranked: Iterable[Candidate], objective: Objective, constraints: Constraints
-) -> Iterator[Choice]:
-    by_model: dict[str, list[Candidate]] = {}
-    for candidate in ranked:
-        by_model.setdefault(candidate.model.name, []).append(candidate)
-    for best, *others in by_model.values():
-        yield Choice(
-            candidate=best,
-            reasons=tuple(_reasons(best, len(others), objective, constraints)),
-            alternatives=tuple(others),
-        )
-
-
-def _reasons(
-    best: Candidate, others: int, objective: Objective, constraints: Constraints
-) -> Iterator[str]:
-    yield f"Ranked by {objective}; relevance {best.relevance:.3f}."
-    if not constraints.is_empty:
-        yield "Meets every limit."
-    yield _cost_reason(best, constraints)
-    if others:
-        yield f"Ranks before {others} other offer{'s' if others > 1 else ''} of the same model."
-    if best.offer and best.offer.status:
-        status = best.offer.status
-        yield f"Its status is {status.value} ({status.source}, {status.as_of})."
-
-
-def _cost_reason(best: Candidate, constraints: Constraints) -> str:
-    cost = _cost(best, constraints)
-    if cost is None:
-        return "Its price is unknown."
-    sent, received = constraints.tokens_in, constraints.tokens_out
-    if sent is not None or received is not None:
-        size = f"a call of {sent or 0} tokens in and {received or 0} out"
-    else:
-        size = "a million tokens, three in to one out"
-    return f"Costs {cost.value:g} USD for {size} ({cost.source}, {cost.as_of})."
-
-
-def _notes(
-    selection: Selection, candidates: Sequence[Candidate], constraints: Constraints
-) -> Iterator[str]:
-    yield from constraints.contradictions()
-    if not candidates:
-        yield "No model is registered and enabled."
-    elif constraints.is_empty:
-        yield "No limit was set: every model that is registered and enabled was ranked."
-    elif not selection.passed:
-        fields = ", ".join(f"{field} ({n})" for field, n in selection.excluded_by.items())
-        models = count_models(candidates)
-        yield (
-            f"No offer meets every limit: {len(candidates)} offers of {models} models were "
-            f"excluded, by {fields}."
-        )
-    tightest = _alone(selection.exclusions)
-    if not selection.passed and tightest:
-        field, count = tightest
-        yield f"Without the limit on {field}, {count} of them would have passed."
-
-
-def _alone(exclusions: Iterable[Exclusion]) -> tuple[str, int] | None:
-    """Find the field that alone excludes the most candidates."""
-    alone = Counter(
-        next(iter(fields))
-        for exclusion in exclusions
-        if len(fields := {v.field for v in exclusion.violations}) == 1
-    )
-    return alone.most_common(1)[0] if alone else None

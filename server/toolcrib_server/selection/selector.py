@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,9 +19,11 @@ import anyio.to_thread
 
 from toolcrib_registry.errors import NotFound
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Entry, EntryId, Revision, split_id
+from toolcrib_registry.types import Entry, EntryId, Revision, ServerName, split_id
 
 from .brief import Brief
+from .freshness import Freshness
+from .meter import SearchMeter, SearchOutcome
 from .question import EVERY_STAGE, NO_FILTERS, Filters, Question, Stages, ask
 from .shelf import Shelf
 
@@ -54,6 +57,8 @@ class Found:
     """Which steps of the question it answers, as places in ``Answer.steps``."""
     likelihood: float | None = None
     """Calibrated probability that it fits; None while nothing is calibrated."""
+    stale_since: datetime | None = None
+    """When its server was last heard, if it cannot be reached now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Answer:
     abstained: bool = False
     """Whether nothing seems to fit: what was found is the nearest there is, and unlikely."""
     reranked: bool = False
+    lexical_only: str | None = None
+    """Why entries were found by their words alone, all or some of them; None when none were."""
     took_ms: float = field(default=0.0, compare=False)
     """What finding it took, when it was found; an answer may be given many times."""
     filters: Filters = NO_FILTERS
@@ -93,6 +100,8 @@ class Selector:
         self._store = store
         self._lessons = lessons
         self._shelf = Shelf(store)
+        self._freshness = Freshness(store)
+        self.meter = SearchMeter()
         self._index = index
         self._limiter = anyio.CapacityLimiter(_THREADS)
         self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
@@ -117,7 +126,23 @@ class Selector:
             InvalidInput: The query is blank or huge, or ``k`` is out of range.
             NotFound: A filter names a server or a tag that is not there; near names are offered.
         """
-        question = ask(query, k=k, filters=filters, stages=stages)
+        began = time.perf_counter()
+        try:
+            answer = await self._find(ask(query, k=k, filters=filters, stages=stages), principal)
+        except Exception:
+            took_s = time.perf_counter() - began
+            self.meter.count(SearchOutcome.FAILED, duration_s=took_s)
+            raise
+        self.meter.count(
+            SearchOutcome.NOTHING_FITS
+            if answer.abstained or not answer.found
+            else SearchOutcome.ANSWERED,
+            duration_s=time.perf_counter() - began,
+            lexical_only=answer.lexical_only is not None,
+        )
+        return _dated(answer, await self._freshness.stale())
+
+    async def _find(self, question: Question, principal: str) -> Answer:
         index = await self._index()
         lessons = self._lessons(principal) if self._lessons else None
         # An answer is true for one state of the index, and only for that one.
@@ -132,7 +157,8 @@ class Selector:
         answer = await anyio.to_thread.run_sync(
             self._search, index, question, lessons, limiter=self._limiter
         )
-        if self._state is state is index.state and len(answer.found) <= _LONGEST_CACHED:
+        is_worth_it = len(answer.found) <= _LONGEST_CACHED and answer.lexical_only is None
+        if self._state is state is index.state and is_worth_it:
             self._answers[key] = answer
         while len(self._answers) > _CACHED_ANSWERS:
             self._answers.popitem(last=False)
@@ -177,6 +203,7 @@ class Selector:
             likelihood=ranking.likelihood,
             abstained=ranking.abstained,
             reranked=ranking.reranked,
+            lexical_only=ranking.lexical_only,
             filters=question.filters,
         )
         return replace(answer, took_ms=1e3 * (time.perf_counter() - began))
@@ -246,6 +273,17 @@ def _found(entry: Brief, hit: Hit) -> Found:
         steps=hit.steps,
         likelihood=hit.likelihood,
     )
+
+
+def _dated(answer: Answer, stale: Mapping[ServerName, datetime]) -> Answer:
+    """Say of each result whether its server can be reached; that is no part of what is cached."""
+    if not any(one.entry.server in stale for one in answer.found):
+        return answer
+    found = (
+        replace(one, stale_since=None if one.entry.server is None else stale.get(one.entry.server))
+        for one in answer.found
+    )
+    return replace(answer, found=tuple(found))
 
 
 def _names(ids: Sequence[EntryId]) -> tuple[str, ...]:

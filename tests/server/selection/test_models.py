@@ -13,7 +13,7 @@ from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_migrations import open_store
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import EntryKind, Known, Model, ModelDescriptor, Offer
+from toolcrib_registry.types import EntryKind, Known, Launch, Model, ModelDescriptor, Offer
 from toolcrib_server.selection.candidate import Candidate, candidates_of
 from toolcrib_server.selection.constraint import Ability, Constraints
 from toolcrib_server.selection.models import ModelSelector, Objective, select_models
@@ -341,3 +341,23 @@ async def test_the_selector_refuses_what_makes_no_sense(
     indexer = Indexer(store, open_encoder=HashEncoder, folder=tmp_path / "index")
     with pytest.raises(InvalidInput):
         await ModelSelector(store, indexer.index).select(task, k=k)
+
+
+@pytest.mark.anyio
+async def test_only_what_can_be_called_is_considered_where_that_is_asked_for(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'toolcrib.db'}")
+    indexer = Indexer(store, open_encoder=HashEncoder, folder=tmp_path / "index")
+    offers = {"known": Offer(provider="a", remote_model="x")}
+    offers["served"] = Offer(provider="a", remote_model="x", endpoint="https://x.example/v1")
+    offers["started"] = Offer(provider="a", remote_model="x", launch=Launch(command="serve"))
+    for name, offer in offers.items():
+        model = Model(name=name, description="sums up contracts", offers=(offer,))
+        store.add_model(model, actor="test")
+    await indexer.catch_up()
+    selector = ModelSelector(store, indexer.index)
+    found = await selector.select("sums up contracts", callable_only=True)
+    assert {choice.candidate.model.name for choice in found.choices} == {"served", "started"}
+    assert all(choice.candidate.relevance for choice in found.choices), "each was ranked"
+    assert found.considered == 2
+    assert (await selector.select("sums up contracts")).considered == 3
+    store.close()

@@ -1,0 +1,1 @@
+"""How well models are chosen, on outcomes that are known: quality, cost, calibration, the guard."""

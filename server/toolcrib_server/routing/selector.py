@@ -1,0 +1,171 @@
+"""Selection of models as the faces ask for it: hard limits, then what past outcomes let expect.
+
+Where nothing was learned, or another objective is asked for, it is the plain selection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+
+from toolcrib_registry.errors import InvalidInput
+from toolcrib_server.selection.constraint import Constraints
+from toolcrib_server.selection.models import (
+    NO_LIMITS,
+    ModelSelector,
+    Objective,
+    Selection,
+)
+
+from .exploring import Explorer
+from .learner import RoutingLearner
+from .weights import PLAIN, Weights
+
+if TYPE_CHECKING:
+    from toolcrib_embeddings import SearchIndex
+    from toolcrib_server.selection.routing.router import Routing
+
+    from .library import OnProgress
+    from .policy import Policy
+
+_AT_ONCE: Final = 512
+_LOCAL: Final = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class _Advisor:
+    """One principal's policy, asked for one selection."""
+
+    policy: Policy
+    weights: Weights
+    explorer: Explorer | None
+
+    def advise(self, index: SearchIndex, task: str, allowed: Collection[str]) -> Routing | None:
+        """Choose among the allowed."""
+        from .library import encode  # noqa: PLC0415  # slow
+
+        vectors = encode(index.encoder, [task])
+        (routing,) = self.policy.decide([task], vectors, weights=self.weights, allowed=allowed)
+        if self.explorer is None:
+            return routing
+        return replace(routing, choice=self.explorer.explore(routing.choice))
+
+
+class RoutedSelector:
+    """Selects among the live models of the registry, by what was learned for whoever asks."""
+
+    def __init__(
+        self,
+        models: ModelSelector,
+        learner: RoutingLearner,
+        index: Callable[[], Awaitable[SearchIndex]],
+        *,
+        explore_share: float = 0.0,
+    ) -> None:
+        self._models = models
+        self._learner = learner
+        self._index = index
+        self.explorer = Explorer(explore_share)
+        self._limiter = anyio.CapacityLimiter(1)
+
+    async def select(
+        self,
+        task: str,
+        *,
+        constraints: Constraints = NO_LIMITS,
+        objective: Objective = Objective.RELEVANCE,
+        k: int = 5,
+        callable_only: bool = False,
+        principal: str = _LOCAL,
+        weights: Weights = PLAIN,
+    ) -> Selection:
+        """Rank the ``k`` models that suit ``task`` best among those that meet every limit.
+
+        ``callable_only`` leaves out, unmentioned, offers at which nothing can be called; then a
+        call is expected to follow, and within its budget another model may be tried.
+
+        Raises:
+            InvalidInput: The task is blank, ``k`` is out of range or a limit makes no sense.
+        """
+        weights.check()
+        _check_objective(objective, weights)
+        policy = self._learner.policy(principal) if objective is Objective.RELEVANCE else None
+        explorer = self.explorer if callable_only else None
+        selection = await self._models.select(
+            task,
+            constraints=constraints,
+            objective=objective,
+            k=k,
+            callable_only=callable_only,
+            guide=_Advisor(policy, weights, explorer) if policy else None,
+        )
+        return replace(selection, notes=(*selection.notes, *_notes(selection, policy, weights)))
+
+    async def select_many(
+        self,
+        tasks: Sequence[str],
+        *,
+        constraints: Constraints = NO_LIMITS,
+        principal: str = _LOCAL,
+        weights: Weights = PLAIN,
+        on_progress: OnProgress | None = None,
+    ) -> tuple[Routing, ...]:
+        """Route many tasks under the same limits, in their order; empty where nothing was learned.
+
+        Raises:
+            InvalidInput: A limit or weight makes no sense.
+        """
+        weights.check()
+        policy = self._learner.policy(principal)
+        if policy is None:
+            return ()
+        index = await self._index()
+        decide = partial(policy.decide, weights=weights)
+        work = partial(self._route_many, index, decide, tasks, constraints, on_progress)
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    def _route_many(
+        self,
+        index: SearchIndex,
+        decide: Callable[..., tuple[Routing, ...]],
+        tasks: Sequence[str],
+        constraints: Constraints,
+        on_progress: OnProgress | None,
+    ) -> tuple[Routing, ...]:
+        from .library import encode  # noqa: PLC0415  # slow
+
+        allowed = self._models.passing(constraints)
+        vectors = encode(index.encoder, tasks, on_progress=on_progress)
+        routed: list[Routing] = []
+        for start in range(0, len(tasks), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            routed += decide(tasks[part], vectors[part], allowed=allowed)
+        return tuple(routed)
+
+
+def _check_objective(objective: Objective, weights: Weights) -> None:
+    if objective is not Objective.RELEVANCE and not weights.is_plain:
+        raise InvalidInput(
+            f"The objective {objective.value} ranks by one thing alone: leave the weights and "
+            "budgets out, or the objective."
+        )
+
+
+def _notes(selection: Selection, policy: Policy | None, weights: Weights) -> tuple[str, ...]:
+    routing = selection.routing
+    if routing is not None:
+        said = [
+            *([routing.domain.reason] if routing.domain else []),
+            *routing.choice.reasons,
+        ]
+        if weights.default and routing.choice.default != weights.default and routing.choice.ranked:
+            said.append(f"The default {weights.default} is not among those that can be chosen.")
+        return tuple(said)
+    if policy is None and not weights.is_plain:
+        return ("No outcomes are in use: weights, budgets and a default decide nothing yet.",)
+    return ()
