@@ -49,6 +49,7 @@ DOORS = {
     },
     "onnx": {"toolcrib_embeddings.export"},
     "onnxruntime": {"toolcrib_embeddings.encoder"},
+    "prometheus_client": {"toolcrib_server.rest.metrics"},
     "sqlmodel": {
         "toolcrib_registry.tables",
         "toolcrib_registry.store",
@@ -60,8 +61,9 @@ DOORS = {
         "toolcrib_migrations",
     },
     "alembic": {"toolcrib_migrations"},
+    "yaml": {"toolcrib_server.catalog.card"},
     "ir_measures": {"toolcrib_server.evaluation.measures"},
-    "matplotlib": {"toolcrib_server.evaluation.plots"},
+    "matplotlib": {"toolcrib_server.evaluation.paper"},
     "pydantic_settings": {"toolcrib_server.settings"},
     "typer": {"toolcrib_server.cli"},
     "rich": {"toolcrib_server.cli"},

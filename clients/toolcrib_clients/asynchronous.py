@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -12,19 +12,30 @@ import httpx
 from toolcrib_registry import wire
 
 from . import requests
-from .problems import unreachable
+from .events import ChangeEvents
+from .problems import error_from, unreachable
 from .requests import (
     Detail,
     JsonObject,
     Listing,
     ModelLike,
     Objective,
+    OutcomeLike,
     Request,
     Rerank,
     ServerLike,
+    Source,
     Verdict,
 )
-from .transport import DEFAULT_TIMEOUT_S, base_url_of, headers_of, read
+from .transport import (
+    CUT_OFF,
+    DEFAULT_TIMEOUT_S,
+    QUIET_S,
+    base_url_of,
+    headers_of,
+    read,
+    streaming,
+)
 
 T = TypeVar("T")
 
@@ -124,15 +135,20 @@ class AsyncToolcrib:
         *,
         constraints: wire.ConstraintsIn | JsonObject | None = None,
         objective: Objective = "relevance",
+        weights: wire.WeightsIn | JsonObject | None = None,
         k: int = 5,
         max_exclusions: int = _FEW_EXCLUSIONS,
     ) -> wire.SelectResults:
-        """Choose a model for a task, under hard limits that unknown values never pass."""
+        """Choose a model for a task, under hard limits that unknown values never pass.
+
+        ``weights`` decide among what past outcomes let expect: quality, cost, latency.
+        """
         return await self._send(
             requests.select(
                 task,
                 constraints=constraints,
                 objective=objective,
+                weights=weights,
                 k=k,
                 max_exclusions=max_exclusions,
             )
@@ -143,6 +159,32 @@ class AsyncToolcrib:
     ) -> wire.CallOut:
         """Call a tool by its full name. A tool's own failure is an answer with ``is_error``."""
         return await self._send(requests.call(name, arguments, timeout_s=timeout_s))
+
+    async def chat(
+        self,
+        messages: str | Sequence[JsonObject],
+        *,
+        model: str = "auto",
+        constraints: wire.ConstraintsIn | JsonObject | None = None,
+        objective: Objective | None = None,
+        parameters: JsonObject | None = None,
+        timeout_s: float | None = None,
+    ) -> wire.ChatOut:
+        """Have a model answer a text or a chat: the one named, or one chosen within the limits.
+
+        ``parameters`` are further ones of OpenAI's chat API, as ``max_tokens`` or ``tools``. For
+        streams use OpenAI's own client at ``/v1``.
+        """
+        return await self._send(
+            requests.chat(
+                messages,
+                model=model,
+                constraints=constraints,
+                objective=objective,
+                parameters=parameters,
+                timeout_s=timeout_s,
+            )
+        )
 
     # --- servers -------------------------------------------------------------------------------
 
@@ -222,6 +264,18 @@ class AsyncToolcrib:
         """Switch a tool off: it is neither found nor called."""
         return await self._send(requests.switch_tool(name, enabled=False))
 
+    async def approve_tool(self, name: str, *, revision: int | None = None) -> wire.ToolOut:
+        """Trust a tool as it stands: its marks are cleared, and what it says now is pinned.
+
+        Give the ``revision`` of the tool that was looked at, and nothing else is approved.
+
+        Raises:
+            NotFound: No tool has that name.
+            EntryChanged: The tool has changed since that revision.
+            NotPermitted: The key is not an administrator's.
+        """
+        return await self._send(requests.approve_tool(name, revision=revision))
+
     # --- models --------------------------------------------------------------------------------
 
     def list_models(self, *, text: str | None = None) -> AsyncIterator[wire.ModelOut]:
@@ -262,17 +316,94 @@ class AsyncToolcrib:
         """Read how far the registry and its index are."""
         return await self._send(requests.sync_status())
 
+    async def sync_servers(self) -> wire.SyncServersOut:
+        """Read how each server's sync stands: its lag, last error and next attempt."""
+        return await self._send(requests.sync_servers())
+
     async def list_changes(
-        self, *, since: int = 0, server: str | None = None
+        self,
+        *,
+        since: int = 0,
+        server: str | None = None,
+        subject: str | None = None,
+        diff: bool = False,
     ) -> AsyncIterator[wire.ChangeOut]:
-        """List what changed after a revision, oldest first, to the end of the log."""
+        """List what changed after a revision, oldest first, to the end of the log.
+
+        ``diff`` has each say how its two sides differ.
+        """
         while True:
-            page = await self._send(requests.list_changes(since=since, limit=1000, server=server))
+            request = requests.list_changes(
+                since=since, limit=1000, server=server, subject=subject, diff=diff
+            )
+            page = await self._send(request)
             for item in page.items:
                 yield item
             if not page.items:
                 return
             since = page.next
+
+    async def last_changes(
+        self,
+        count: int = 20,
+        *,
+        server: str | None = None,
+        subject: str | None = None,
+        diff: bool = False,
+    ) -> list[wire.ChangeOut]:
+        """List the last changes, oldest first."""
+        request = requests.list_changes(
+            since=0, limit=count, server=server, subject=subject, diff=diff, last=True
+        )
+        return (await self._send(request)).items
+
+    async def stream_changes(
+        self,
+        *,
+        since: int | None = None,
+        server: str | None = None,
+        subject: str | None = None,
+        diff: bool = False,
+    ) -> AsyncGenerator[wire.ChangeOut]:
+        """Follow what changes, from a revision or from now on, until you stop reading.
+
+        Where the connection breaks, it goes on from the last change that arrived.
+
+        Raises:
+            UpstreamUnavailable: The server cannot be reached, at first or any more.
+        """
+        stream = requests.stream_changes(since=since, server=server, subject=subject, diff=diff)
+        events, resumed_at = ChangeEvents(), None
+        while True:
+            try:
+                async with self._http.stream(
+                    "GET", stream.path, params=stream.params, **streaming(events)
+                ) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        raise error_from(response)
+                    async for line in response.aiter_lines():
+                        if (change := events.read(line)) is not None:
+                            yield change
+                return
+            except CUT_OFF as error:
+                if events.last_id == resumed_at:
+                    raise unreachable(error, url=self._url, timeout_s=QUIET_S) from error
+                resumed_at = events.last_id
+            except httpx.TransportError as error:
+                raise unreachable(error, url=self._url, timeout_s=self._timeout_s) from error
+
+    async def list_revisions(
+        self, name: str, *, limit: int = 100, diff: bool = False
+    ) -> wire.RevisionsOut:
+        """List the last revisions of a tool that is or was there, oldest first."""
+        return await self._send(requests.list_revisions(name, limit=limit, diff=diff))
+
+    async def get_revision(
+        self, name: str, revision: int, *, diff: bool = False
+    ) -> wire.RevisionOut:
+        """Read what a tool said at one of its revisions, also when it is gone."""
+        return await self._send(requests.get_revision(name, revision, diff=diff))
 
     async def ready(self) -> wire.ReadyOut:
         """Ask whether it serves, and if not, why."""
@@ -300,6 +431,58 @@ class AsyncToolcrib:
     async def learning(self) -> wire.LearningOut:
         """Read how learning stands, for each tenant."""
         return await self._send(requests.learning())
+
+    # --- outcomes of models, domains -----------------------------------------------------------
+
+    async def add_outcomes(
+        self,
+        outcomes: Iterable[OutcomeLike],
+        *,
+        tenant: str | None = None,
+        source: Source = "feedback",
+    ) -> wire.RecordedOut:
+        """Say how models did on queries, so that selection learns from it.
+
+        The same ones again change nothing. ``tenant`` and ``source`` are for administrators.
+        """
+        return await self._send(requests.add_outcomes(outcomes, tenant=tenant, source=source))
+
+    async def list_outcomes(
+        self, *, tenant: str | None = None, model: str | None = None, limit: int = 100
+    ) -> list[wire.ModelOutcomeOut]:
+        """List the latest outcomes of models, the latest first."""
+        request = requests.list_outcomes(tenant=tenant, model=model, limit=limit)
+        return (await self._send(request)).items
+
+    async def forget_outcomes(
+        self,
+        *,
+        principal: str | None = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        before: datetime | None = None,
+    ) -> wire.ForgottenOut:
+        """Forget outcomes of models, and what was learned: your own unless you say whose."""
+        request = requests.forget_outcomes(
+            principal=principal, tenant=tenant, model=model, before=before
+        )
+        return await self._send(request)
+
+    async def routing(self) -> wire.RoutingStateOut:
+        """Read how learning from outcomes of models stands, for each tenant."""
+        return await self._send(requests.routing())
+
+    async def list_domains(self) -> list[wire.DomainOut]:
+        """List the domains that selection is for."""
+        return (await self._send(requests.list_domains())).items
+
+    async def put_domain(self, name: str, examples: Iterable[str]) -> wire.DomainOut:
+        """Describe a domain by examples of its queries, in place of those it had."""
+        return await self._send(requests.put_domain(name, examples))
+
+    async def remove_domain(self, name: str) -> None:
+        """Forget a domain."""
+        await self._send(requests.remove_domain(name))
 
     # --- sending -------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 from toolcrib_registry import wire
@@ -23,10 +23,13 @@ Rerank: TypeAlias = Literal["auto", "on", "off"]
 Verdict: TypeAlias = Literal["worked", "failed", "chosen", "rejected"]
 Objective: TypeAlias = Literal["relevance", "cost", "context"]
 ServerLike: TypeAlias = wire.ServerIn | JsonObject
+OutcomeLike: TypeAlias = wire.OutcomeIn | JsonObject
+Source: TypeAlias = Literal["feedback", "verifier", "import", "aptitude"]
 ModelLike: TypeAlias = wire.ModelIn | JsonObject
 """A model of the contract, or its fields as a dict in either spelling."""
 
 _API = "/api/v1"
+_CHAT = "/v1/chat/completions"
 _WHOLE_PAGE = 1000
 
 
@@ -104,6 +107,7 @@ def select(
     *,
     constraints: wire.ConstraintsIn | JsonObject | None,
     objective: Objective,
+    weights: wire.WeightsIn | JsonObject | None = None,
     k: int,
     max_exclusions: int,
 ) -> Request[wire.SelectResults]:
@@ -114,6 +118,7 @@ def select(
         "objective": objective,
         "k": k,
         "max_exclusions": max_exclusions,
+        **({"weights": weights} if weights else {}),
     }
     return _post("/select", _body(wire.SelectQuery, body), wire.SelectResults)
 
@@ -125,6 +130,46 @@ def call(
     body = {"name": name, "arguments": dict(arguments or {}), "timeout_s": timeout_s}
     request = _post("/call", _body(wire.CallIn, body), wire.CallOut)
     return replace(request, timeout_s=_LONG_S if timeout_s is None else timeout_s + _MARGIN_S)
+
+
+def chat(
+    messages: str | Sequence[JsonObject],
+    *,
+    model: str,
+    constraints: wire.ConstraintsIn | JsonObject | None,
+    objective: Objective | None,
+    parameters: JsonObject | None,
+    timeout_s: float | None,
+) -> Request[wire.ChatOut]:
+    """Ask a model. Unless given a deadline, the server's own applies."""
+    told = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+    own: dict[str, Any] = {"constraints": _body(wire.ConstraintsIn, constraints or {})}
+    if objective is not None:
+        own["objective"] = objective
+    if timeout_s is not None:
+        own["timeout_s"] = timeout_s
+    body = {**(parameters or {}), "model": model, "messages": told, "toolcrib": own}
+    body.pop("stream", None)
+    wait_s = _LONG_S if timeout_s is None else timeout_s
+    return Request("POST", _CHAT, _read_chat, body=body, timeout_s=wait_s + _MARGIN_S)
+
+
+def _read_chat(given: object) -> wire.ChatOut:
+    answer = dict(cast("JsonObject", given)) if isinstance(given, Mapping) else {}
+    own: JsonObject = answer.pop("toolcrib", {})
+    choices: list[JsonObject] = answer.get("choices") or [{}]
+    said: JsonObject = choices[0].get("message") or {}
+    text: object = said.get("content")
+    return wire.ChatOut.model_validate(
+        {
+            **own,
+            "text": text if isinstance(text, str) else "",
+            "message": said,
+            "finish_reason": choices[0].get("finish_reason"),
+            "usage": own,
+            "answer": answer,
+        }
+    )
 
 
 _LONG_S = 600.0
@@ -208,6 +253,13 @@ def remove_tool(name: str) -> Request[None]:
     return _delete(f"/tools/{_part(name)}")
 
 
+def approve_tool(name: str, *, revision: int | None = None) -> Request[wire.ToolOut]:
+    """Trust a tool as it stands, or as it stood at a revision if it is still that one."""
+    seen = _given({"revision": None if revision is None else str(revision)})
+    path = f"{_API}/tools/{_part(name)}/approve"
+    return Request("POST", path, _parser(wire.ToolOut), seen)
+
+
 def switch_tool(name: str, *, enabled: bool) -> Request[wire.ToolOut]:
     """Switch a tool on or off."""
     return _post(f"/tools/{_part(name)}/{_switch(enabled=enabled)}", None, wire.ToolOut)
@@ -261,10 +313,56 @@ def sync_status() -> Request[wire.SyncStatusOut]:
     return _get("/sync", wire.SyncStatusOut)
 
 
-def list_changes(*, since: int, limit: int, server: str | None) -> Request[wire.ChangesOut]:
+def sync_servers() -> Request[wire.SyncServersOut]:
+    """Read how each server's sync stands."""
+    return _get("/sync/servers", wire.SyncServersOut)
+
+
+def list_changes(
+    *,
+    since: int,
+    limit: int,
+    server: str | None,
+    subject: str | None = None,
+    diff: bool = False,
+    last: bool = False,
+) -> Request[wire.ChangesOut]:
     """Read a stretch of the change log."""
-    params = {"since": str(since), "limit": str(limit), "server": server}
-    return _get("/changes", wire.ChangesOut, params)
+    params = {"since": str(since), "limit": str(limit), **_about(server, subject, diff=diff)}
+    return _get("/changes", wire.ChangesOut, {**params, "last": "true" if last else None})
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A request that is answered with events for as long as anybody listens."""
+
+    path: str
+    params: tuple[tuple[str, str], ...]
+
+
+def stream_changes(
+    *, since: int | None, server: str | None, subject: str | None, diff: bool
+) -> Stream:
+    """Follow the change log."""
+    start = {"since": None if since is None else str(since)}
+    params = _given({**start, **_about(server, subject, diff=diff)})
+    return Stream(_API + "/changes/stream", params)
+
+
+def list_revisions(name: str, *, limit: int, diff: bool) -> Request[wire.RevisionsOut]:
+    """Read which revisions a tool has had."""
+    params = {"limit": str(limit), "diff": "true" if diff else None}
+    return _get(f"/tools/{_part(name)}/revisions", wire.RevisionsOut, params)
+
+
+def get_revision(name: str, revision: int, *, diff: bool) -> Request[wire.RevisionOut]:
+    """Read what a tool said at one of its revisions."""
+    path = f"/tools/{_part(name)}/revisions/{revision}"
+    return _get(path, wire.RevisionOut, {"diff": "true" if diff else None})
+
+
+def _about(server: str | None, subject: str | None, *, diff: bool) -> dict[str, str | None]:
+    return {"server": server, "subject": subject, "diff": "true" if diff else None}
 
 
 def ready() -> Request[wire.ReadyOut]:
@@ -296,6 +394,65 @@ def forget(
 def learning() -> Request[wire.LearningOut]:
     """Read how learning stands."""
     return _get("/learning", wire.LearningOut)
+
+
+# --- outcomes of models, domains ---------------------------------------------------------------
+
+
+def add_outcomes(
+    outcomes: Iterable[OutcomeLike], *, tenant: str | None, source: Source
+) -> Request[wire.RecordedOut]:
+    """Say how models did on queries."""
+    body = {"outcomes": list(outcomes), "tenant": tenant, "source": source}
+    return replace(
+        _post("/outcomes", _body(wire.OutcomesIn, body), wire.RecordedOut), timeout_s=_LONG_S
+    )
+
+
+def list_outcomes(
+    *, tenant: str | None, model: str | None, limit: int
+) -> Request[wire.ModelOutcomesOut]:
+    """List the latest outcomes."""
+    params = {"tenant": tenant, "model": model, "limit": str(limit)}
+    return _get("/outcomes", wire.ModelOutcomesOut, params)
+
+
+def forget_outcomes(
+    *,
+    principal: str | None,
+    tenant: str | None,
+    model: str | None,
+    before: datetime | None,
+) -> Request[wire.ForgottenOut]:
+    """Forget outcomes of models."""
+    params = {
+        "principal": principal,
+        "tenant": tenant,
+        "model": model,
+        "before": None if before is None else before.isoformat(),
+    }
+    return Request("DELETE", _API + "/outcomes", _parser(wire.ForgottenOut), _given(params))
+
+
+def routing() -> Request[wire.RoutingStateOut]:
+    """Read how learning from outcomes of models stands."""
+    return _get("/routing", wire.RoutingStateOut)
+
+
+def list_domains() -> Request[wire.DomainsOut]:
+    """List the domains."""
+    return _get("/domains", wire.DomainsOut)
+
+
+def put_domain(name: str, examples: Iterable[str]) -> Request[wire.DomainOut]:
+    """Describe a domain."""
+    body = _body(wire.DomainIn, {"examples": list(examples)})
+    return _send("PUT", f"/domains/{_part(name)}", body, wire.DomainOut)
+
+
+def remove_domain(name: str) -> Request[None]:
+    """Forget a domain."""
+    return _delete(f"/domains/{_part(name)}")
 
 
 # --- making ------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -14,10 +14,12 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolcrib_registry.errors import InvalidInput
+from toolcrib_registry.types import ChangePolicy
 
 from .guard import LOOPBACK_HOSTS, ApiKey, BodyGuard, HostGuard, KeyGuard, KeyRing, Role
 from .rest.app import build_api
-from .rest.deps import Deps
+from .rest.deps import Deps, Standing, not_stopping
+from .rest.openai import OpenAIShape
 from .runtime import Runtime, read_version, run_background
 from .settings import Settings
 
@@ -38,8 +40,11 @@ class Faces:
         await face(scope, receive, send)
 
 
-def build_app(runtime: Runtime) -> ASGIApp:
-    """Build the whole HTTP application, guarded. It serves while `Gateway.sessions` is entered."""
+def build_app(runtime: Runtime, *, stopping: Callable[[], bool] = not_stopping) -> ASGIApp:
+    """Build the whole HTTP application, guarded. It serves while `Gateway.sessions` is entered.
+
+    ``stopping`` says that streams are to end.
+    """
     settings = runtime.settings
     keys = key_ring(settings)
     mcp = KeyGuard(BodyGuard(runtime.gateway.http_app()), keys=keys)
@@ -48,22 +53,35 @@ def build_app(runtime: Runtime) -> ASGIApp:
             store=runtime.store,
             searcher=runtime.selector,
             models=runtime.models,
+            desk=runtime.desk,
             invoker=runtime.invoker,
             syncer=runtime.reconciler,
             registrar=runtime.registrar,
             indexer=runtime.indexer,
             feedback=runtime.feedback,
+            routing=runtime.routing,
             keys=keys,
             version=read_version(),
             blockers=partial(_blockers, runtime),
             allow_stdio=settings.allow_stdio_registration,
+            on_change=ChangePolicy(settings.on_change),
+            stopping=stopping,
+            standing=Standing(
+                began=runtime.began,
+                syncs=runtime.reconciler.meter,
+                running=lambda: runtime.reconciler.running,
+                searches=runtime.selector.meter,
+                calls=runtime.calls,
+                guard=runtime.guard,
+            ),
         )
     )
-    return HostGuard(
+    guarded = HostGuard(
         Faces(mcp, api),
         hosts=_hosts(settings),
         origins=settings.allowed_origins,
     )
+    return OpenAIShape(guarded)  # its refusals are read by OpenAI's clients too
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -93,7 +111,8 @@ class _Server(uvicorn.Server):
 
 async def serve(runtime: Runtime, listener: socket.socket) -> None:
     """Serve both faces on a bound socket until a signal ends it; the second ends it at once."""
-    app = build_app(runtime)
+    stopping = anyio.Event()
+    app = build_app(runtime, stopping=stopping.is_set)
     server = _Server(
         uvicorn.Config(
             app,
@@ -105,14 +124,15 @@ async def serve(runtime: Runtime, listener: socket.socket) -> None:
     )
     async with runtime.gateway.sessions(), anyio.create_task_group() as tasks:
         tasks.start_soon(run_background, runtime)
-        tasks.start_soon(_stop_on_signal, server)
+        tasks.start_soon(_stop_on_signal, server, stopping)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(server: uvicorn.Server) -> None:
+async def _stop_on_signal(server: uvicorn.Server, stopping: anyio.Event) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
+            stopping.set()
             server.force_exit = server.should_exit
             server.should_exit = True
 

@@ -21,26 +21,47 @@ import anyio.to_thread
 from toolcrib_migrations import open_store
 from toolcrib_registry.errors import StoreError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Counts, EntryId, ServerName
+from toolcrib_registry.types import (
+    CallRecord,
+    ChangePolicy,
+    Counts,
+    EntryId,
+    Revision,
+    ServerName,
+)
 
+from .allocator import limit_arenas
 from .gateway.app import Gateway
 from .gateway.handlers import MetaTools
 from .invocation.audit import AuditLog
+from .invocation.desk import ModelDesk
 from .invocation.invoker import Invoker
+from .invocation.meter import CallMeter
 from .learning.desk import FeedbackDesk
 from .learning.learner import Learner
 from .learning.mode import LearningMode, Sharing
 from .learning.plausibility import RECALLED
 from .learning.recorder import OutcomeLog
+from .modelling import ModelLinks, build_desk, open_model_links
+from .presence import be_present
+from .routing.desk import RoutingDesk
+from .routing.learner import RoutingLearner
+from .routing.mode import RoutingMode
+from .routing.selector import RoutedSelector
 from .selection.models import ModelSelector
 from .selection.question import Stages
 from .selection.selector import Selector
 from .selection.tokens import TokenCounter
 from .settings import Settings
+from .sync.departures import Departures
+from .sync.health import IndexGuard
 from .sync.indexer import Indexer
 from .sync.reconcile import Reconciler
 from .sync.registrar import Registrar
+from .sync.schedule import Cadence
+from .sync.trust_review import TrustReview
 from .sync.watch import Watcher
+from .upstream.hearing import Attention
 from .upstream.pool import ConnectionPool
 from .upstream.secrets import SecretStore
 
@@ -60,16 +81,25 @@ class Runtime:
     pool: ConnectionPool
     indexer: Indexer
     selector: Selector
-    models: ModelSelector
+    models: RoutedSelector
+    routing: RoutingDesk
+    review: TrustReview
     reconciler: Reconciler
     watcher: Watcher
     registrar: Registrar
+    departures: Departures
     invoker: Invoker
     audit: AuditLog
     outcomes: OutcomeLog
     learner: Learner
     feedback: FeedbackDesk
     gateway: Gateway
+    desk: ModelDesk
+    links: ModelLinks
+    guard: IndexGuard
+    calls: CallMeter
+    began: Revision
+    """The head of the change log when all this was opened."""
 
     async def describe(self) -> None:
         """Tell the faces what the registry holds now."""
@@ -77,6 +107,7 @@ class Runtime:
         self.invoker.forget()
         self.gateway.describe(counts, servers)
         await self.selector.renew()
+        await self.departures.note(servers)
 
 
 @asynccontextmanager
@@ -88,6 +119,7 @@ async def open_runtime(
     Raises:
         StoreError: The database cannot be opened, or is newer than this release.
     """
+    limit_arenas()
     async with contextlib.AsyncExitStack() as stack:
         await anyio.to_thread.run_sync(_make_folder, settings.data_dir)
         store = await anyio.to_thread.run_sync(open_store, settings.store_url)
@@ -100,9 +132,12 @@ async def open_runtime(
                 idle_timeout_s=settings.idle_timeout_s,
                 max_message_bytes=settings.max_result_bytes,
                 on_list_changed=partial(_tell, changed),
+                attention=Attention(max_listening=settings.listen_limit),
             )
         )
-        runtime = _assemble(settings, store, secrets, pool, open_encoder)
+        began = await anyio.to_thread.run_sync(store.head)
+        links = await stack.enter_async_context(open_model_links(settings, secrets))
+        runtime = _assemble(settings, store, secrets, pool, open_encoder, links=links, began=began)
         changed.add(runtime.watcher.notice)
         stack.push_async_callback(_last_writes, runtime)
         await runtime.describe()
@@ -115,6 +150,9 @@ def _assemble(
     secrets: SecretStore,
     pool: ConnectionPool,
     open_encoder: Callable[[], Encoder] | None,
+    *,
+    links: ModelLinks,
+    began: Revision,
 ) -> Runtime:
     """Wire the parts. The index tells the faces of each change; servers tell the watcher."""
     described: list[Runtime] = []
@@ -130,19 +168,42 @@ def _assemble(
         weights=settings.document_weights,
         on_change=on_change,
     )
-    reconciler = Reconciler(store, pool, indexer, concurrency=settings.sync_concurrency)
-    watcher = Watcher(reconciler, interval_s=settings.sync_interval_s)
+    review = TrustReview(store)
+    reconciler = Reconciler(
+        store,
+        pool,
+        indexer,
+        review=review,
+        concurrency=settings.sync_concurrency,
+        cadence=Cadence(
+            interval_s=settings.sync_interval_s,
+            shortest_s=settings.sync_min_interval_s,
+            longest_s=settings.sync_max_interval_s,
+        ),
+    )
+    watcher = Watcher(reconciler)
     outcomes, learner = _open_learning(settings, store, indexer)
     selector = Selector(store, indexer.index, lessons=learner.lessons)
-    models = ModelSelector(store, indexer.index)
+    routing, models = _open_routing(settings, store, indexer)
     feedback = FeedbackDesk(store, outcomes, learner, partial(_recall, selector))
-    audit = AuditLog(store, on_call=outcomes.note_call)
-    invoker = Invoker(store, pool, audit)
+    calls = CallMeter()
+    audit = AuditLog(store, on_call=partial(_note_call, calls, outcomes))
+    invoker = Invoker(store, pool, audit, notice=watcher.notice)
+    desk = build_desk(
+        settings,
+        links,
+        store=store,
+        secrets=secrets,
+        audit=audit,
+        chooser=models,
+        index=indexer.index,
+    )
     meta = MetaTools(
         store=store,
         selector=selector,
         models=models,
         invoker=invoker,
+        desk=desk,
         count_tokens=TokenCounter(),
         note_search=feedback.note_search,
     )
@@ -154,20 +215,38 @@ def _assemble(
         indexer=indexer,
         selector=selector,
         models=models,
+        routing=routing,
+        review=review,
         reconciler=reconciler,
         watcher=watcher,
         registrar=Registrar(
-            store, secrets, indexer, drop=pool.aclose_server, notice=watcher.notice
+            store,
+            secrets,
+            indexer,
+            drop=pool.aclose_server,
+            notice=watcher.notice,
+            review=review,
         ),
+        departures=Departures(pool.aclose_server),
         invoker=invoker,
         audit=audit,
         outcomes=outcomes,
         learner=learner,
         feedback=feedback,
         gateway=Gateway(meta, version=read_version()),
+        desk=desk,
+        links=links,
+        guard=IndexGuard(store, indexer),
+        calls=calls,
+        began=began,
     )
     described.append(runtime)
     return runtime
+
+
+def _note_call(calls: CallMeter, outcomes: OutcomeLog, record: CallRecord) -> None:
+    calls.count(record)
+    outcomes.note_call(record)
 
 
 def _open_learning(
@@ -176,6 +255,25 @@ def _open_learning(
     mode, sharing = LearningMode(settings.learning), Sharing(settings.learning_sharing)
     outcomes = OutcomeLog(store, mode=mode, sharing=sharing, keep=settings.learning_keep)
     return outcomes, Learner(store, indexer.index, mode=mode, sharing=sharing)
+
+
+def _open_routing(
+    settings: Settings, store: Store, indexer: Indexer
+) -> tuple[RoutingDesk, RoutedSelector]:
+    learner = RoutingLearner(
+        store,
+        indexer.index,
+        mode=RoutingMode(settings.routing),
+        sharing=Sharing(settings.routing_sharing),
+        default=settings.default_model,
+    )
+    selector = RoutedSelector(
+        ModelSelector(store, indexer.index),
+        learner,
+        indexer.index,
+        explore_share=settings.routing_explore,
+    )
+    return RoutingDesk(store, learner, keep=settings.routing_keep), selector
 
 
 async def _recall(selector: Selector, query: str) -> list[EntryId]:
@@ -196,9 +294,12 @@ async def run_background(runtime: Runtime) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, runtime)
         tasks.start_soon(runtime.indexer.follow)
+        tasks.start_soon(runtime.guard.run)
+        tasks.start_soon(be_present, runtime.settings.data_dir)
         tasks.start_soon(runtime.audit.run)
         tasks.start_soon(runtime.outcomes.run)
         tasks.start_soon(runtime.learner.run)
+        tasks.start_soon(runtime.routing.learner.run)
         tasks.start_soon(runtime.watcher.run)
 
 
@@ -217,7 +318,9 @@ async def _register_config(runtime: Runtime) -> None:
     path = runtime.settings.config
     if path is None:
         return
-    parsed = await anyio.to_thread.run_sync(load_servers, path)
+    on_change = ChangePolicy(runtime.settings.on_change)
+    load = partial(load_servers, path, on_change=on_change)
+    parsed = await anyio.to_thread.run_sync(load)
     for warning in parsed.warnings:
         logger.warning("%s", warning)
     for server in parsed.servers:
@@ -232,6 +335,7 @@ async def close_now(runtime: Runtime) -> None:
     """Write what is pending and end every child, where the ordinary way out is not open."""
     await _last_writes(runtime)
     async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runtime.links.local.aclose_all)
         for state in runtime.pool.states():
             tasks.start_soon(runtime.pool.aclose_server, state.server)
 
@@ -251,9 +355,8 @@ def _tell(listeners: set[Callable[[ServerName], None]], name: ServerName) -> Non
         listener(name)
 
 
-def _summary(store: Store) -> tuple[Counts, tuple[str, ...]]:
-    names = tuple(server.name for server in store.iter_servers() if server.enabled)
-    return store.counts(), names
+def _summary(store: Store) -> tuple[Counts, tuple[ServerName, ...]]:
+    return store.counts(), store.enabled_servers()
 
 
 def _open_encoder(settings: Settings) -> Encoder:

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_PORT = 8321
 MIN_KEY_LENGTH = 16
+_EXAMPLES = {
+    "document_weights": '{"document": 1, "questions": 1}',
+    "model_budgets": '{"key-1": 5, "*": 1}',
+}
 
 
 class Settings(BaseSettings):
@@ -78,10 +83,28 @@ class Settings(BaseSettings):
     sync_interval_s: float = Field(
         default=300.0,
         ge=0,
-        description="Seconds between syncs while serving, with 20 % jitter; 0 turns them off.",
+        description=(
+            "Seconds between syncs of a server while serving, with 20 % jitter; 0 turns them off. "
+            "A server that says how long its lists stay true is asked then, within the next two."
+        ),
+    )
+    sync_min_interval_s: float = Field(
+        default=60.0, gt=0, description="However short-lived a server says that its lists are."
+    )
+    sync_max_interval_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="However long-lived a server says that its lists are, or that it will tell.",
     )
     sync_concurrency: int = Field(
-        default=8, ge=1, description="How many upstream servers are synced at once."
+        default=32, ge=1, description="How many upstream servers are asked at once."
+    )
+    on_change: Literal["apply", "mark", "quarantine"] = Field(
+        default="mark",
+        description=(
+            "What a change at a server does to its entries, where it names no policy: apply it, "
+            "apply and mark it, or quarantine the entry until it is approved."
+        ),
     )
     call_timeout_s: float = Field(
         default=60.0, gt=0, description="Deadline of a call whose server sets none."
@@ -89,8 +112,27 @@ class Settings(BaseSettings):
     idle_timeout_s: float = Field(
         default=600.0, gt=0, description="How long an unused upstream connection stays open."
     )
+    listen_limit: int = Field(
+        default=200,
+        ge=0,
+        description=(
+            "How many upstream servers are listened to for changes at once, each over a connection "
+            "that stays open; further ones are polled."
+        ),
+    )
     max_result_bytes: int = Field(
         default=8 * 1024 * 1024, gt=0, description="Largest message accepted from an upstream."
+    )
+    model_timeout_s: float = Field(
+        default=600.0, gt=0, description="Deadline of a model's call, fallbacks included."
+    )
+    model_budgets: Annotated[dict[str, float], NoDecode] = Field(
+        default={},
+        description="USD that keys may spend on models in a UTC day, as JSON by the name of the "
+        'key: {"key-1": 5, "*": 1}; `*` is every other.',
+    )
+    max_local_models: int = Field(
+        default=2, ge=1, description="How many local model servers run at once."
     )
     learning: Literal["off", "feedback", "record", "on"] = Field(
         default="feedback",
@@ -106,6 +148,39 @@ class Settings(BaseSettings):
     learning_keep: int = Field(
         default=20_000, ge=1, le=1_000_000, description="Outcomes kept of each tenant."
     )
+    routing: Literal["off", "record", "on"] = Field(
+        default="on",
+        description=(
+            "Whether `select` uses what past outcomes let expect of models, once that passed its "
+            "check: on; record, outcomes are only taken; off, not even that."
+        ),
+    )
+    routing_sharing: Literal["principal", "everyone"] = Field(
+        default="principal",
+        description=(
+            "Whose outcomes influence whose choice of a model: each API key's its own, or all. "
+            "What an operator imports is everyone's unless a tenant is named."
+        ),
+    )
+    routing_keep: int = Field(
+        default=200_000, ge=1, le=1_000_000, description="Outcomes of models kept of each tenant."
+    )
+    routing_explore: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.2,
+        description=(
+            "The share of calls to `auto`, at most, that may go to a model of which too little is "
+            "known, within every limit; 0 is never."
+        ),
+    )
+    default_model: str | None = Field(
+        default=None,
+        description=(
+            "The model that is kept unless another's expected gain exceeds its uncertainty; the "
+            "one with the best mean score unless given."
+        ),
+    )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
 
     @field_validator("allowed_hosts", "allowed_origins", "api_keys", "admin_keys", mode="before")
@@ -115,15 +190,23 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("document_weights", mode="before")
+    @field_validator("document_weights", "model_budgets", mode="before")
     @classmethod
-    def _decode(cls, value: object) -> object:
+    def _decode(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
         try:
             return json.loads(value or "{}")
         except ValueError as error:
-            raise ValueError('not a JSON object, as {"document": 1, "questions": 1}') from error
+            shown = _EXAMPLES[str(info.field_name)]
+            raise ValueError(f"not a JSON object, as {shown}") from error
+
+    @field_validator("model_budgets")
+    @classmethod
+    def _not_negative(cls, budgets: dict[str, float]) -> dict[str, float]:
+        if not all(0 <= value < math.inf for value in budgets.values()):
+            raise ValueError("a budget is 0 USD or more")
+        return budgets
 
     @field_validator("api_keys", "admin_keys")
     @classmethod

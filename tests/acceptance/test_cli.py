@@ -202,7 +202,11 @@ def test_a_live_server_is_added_called_turned_off_and_removed(toolcrib: Toolcrib
     off = toolcrib("call", tool)
     assert off.code == 1
     assert "is disabled" in off.err
-    assert toolcrib("enable", "raw").code == 0
+    assert toolcrib("enable", "raw", "--json").json == {"name": "raw", "enabled": True}
+    assert "not since then" in toolcrib("changes", "--since", "999").out
+    again = toolcrib("add", "raw", "--", "other")
+    assert again.code == 1
+    assert "exists already. To put another in its place: toolcrib remove raw" in again.err
     refused = toolcrib("remove", tool)
     assert refused.code == 2
     assert "toolcrib disable" in refused.err

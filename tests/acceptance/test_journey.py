@@ -11,7 +11,7 @@ from .conftest import House, OpenHouse
 pytestmark = pytest.mark.anyio
 
 ERAS = ["auto", "legacy"]
-META_TOOLS = ["search_tools", "get_tool_details", "call_tool", "select_model"]
+META_TOOLS = ["search_tools", "get_tool_details", "call_tool", "select_model", "call_model"]
 
 
 async def register(house: House, url: str) -> None:

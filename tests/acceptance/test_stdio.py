@@ -48,7 +48,7 @@ async def test_an_assistant_over_stdio_finds_and_calls(
     command: StdioServerParameters, mode: Any
 ) -> None:
     async with Client(command, mode=mode, read_timeout_seconds=60) as client:
-        assert len((await client.list_tools()).tools) == 4
+        assert len((await client.list_tools()).tools) == 5
         found: list[dict[str, Any]] = []
         while not found:
             # The configured server is synced in the background, and takes a second to start.

@@ -11,7 +11,8 @@ import uvicorn
 from toolcrib_registry.errors import ArgumentProblem, InvalidArguments, UpstreamUnavailable
 from toolcrib_registry.types import HttpTransport, Server, ServerName
 from toolcrib_server.guard import ApiKey, KeyRing, Role
-from toolcrib_server.rest import Deps, build_api
+from toolcrib_server.rest.app import build_api
+from toolcrib_server.rest.deps import Deps
 from toolcrib_server.rest.testing import open_deps
 
 KEY = "admin-key-0123456789"
@@ -25,10 +26,13 @@ FAILURES = {
 def deps(tmp_path: Path) -> Iterator[Deps]:
     """Open a registry with one live server, guarded by a key."""
     keys = KeyRing([ApiKey("boss", KEY, Role.ADMIN), ApiKey("reader", "r" * 16)])
-    with open_deps(tmp_path, keys=keys, failures=FAILURES) as deps:
+    stopping = threading.Event()
+    opened = open_deps(tmp_path, keys=keys, failures=FAILURES, stopping=stopping.is_set)
+    with opened as deps:
         live = Server(name=ServerName("live"), transport=HttpTransport("http://x/mcp"))
         deps.store.add_server(live, actor="test")
         yield deps
+        stopping.set()
 
 
 @pytest.fixture

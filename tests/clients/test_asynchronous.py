@@ -7,7 +7,7 @@ import pytest
 
 from toolcrib_clients import AsyncToolcrib, Toolcrib
 from toolcrib_registry.errors import NotFound, UpstreamUnavailable
-from toolcrib_server.rest import build_api
+from toolcrib_server.rest.app import build_api
 
 KEY = "admin-key-0123456789"
 

@@ -8,7 +8,7 @@ import pytest
 from toolcrib_clients import AsyncToolcrib, Toolcrib
 from toolcrib_clients.requests import feedback, forget
 from toolcrib_registry.errors import InvalidInput, NotFound
-from toolcrib_server.rest import build_api
+from toolcrib_server.rest.app import build_api
 
 KEY = "admin-key-0123456789"
 

@@ -5,6 +5,7 @@ import pytest
 from toolcrib_clients import Toolcrib
 from toolcrib_registry.errors import (
     AlreadyExists,
+    EntryChanged,
     InvalidArguments,
     InvalidInput,
     NotAuthenticated,
@@ -35,6 +36,20 @@ def test_servers_are_added_changed_switched_and_removed(crib):
     assert [server.name for server in crib.list_servers()] == ["handbook", "live"]
     crib.remove_server("handbook")
     assert [server.name for server in crib.list_servers()] == ["live"]
+
+
+def test_a_tool_is_approved_and_a_policy_kept(crib):
+    crib.add_server({**CATALOGUE, "onChange": "quarantine"})
+    assert crib.get_server("handbook").on_change == "quarantine"
+    name = crib.add_tool({"server": "handbook", "name": "report", "description": "File it."}).name
+    approved = crib.approve_tool(name)
+    assert (approved.trust, approved.marks) == ("trusted", [])
+    with pytest.raises(NotFound):
+        crib.approve_tool("handbook__nothing")
+    crib.disable_tool(name)
+    with pytest.raises(EntryChanged):
+        crib.approve_tool(name, revision=approved.revision)
+    assert crib.approve_tool(name, revision=crib.get_tool(name).revision).trust == "trusted"
 
 
 def test_tools_are_added_found_called_switched_and_removed(crib):

@@ -29,7 +29,7 @@ OLD_SDK = "mcp==1.30.0"
 NODE_PACKAGES = ("node@22.23.3", "@modelcontextprotocol/inspector@2.12.0")
 INSTALL_TIMEOUT_S = 600
 CLIENT_TIMEOUT_S = 120
-META_TOOLS = {"search_tools", "get_tool_details", "call_tool", "select_model"}
+META_TOOLS = {"search_tools", "get_tool_details", "call_tool", "select_model", "call_model"}
 
 Environment = Mapping[str, str]
 Answers = dict[str, Any]

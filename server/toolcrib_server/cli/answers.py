@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar
 
 from toolcrib_server.gateway.sentences import (
     explain,
+    say_lexical_only,
     say_nothing_fits,
     say_nothing_found,
     say_unanswered,
 )
+from toolcrib_server.selection.freshness import say_stale
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 
 from .output import Cell, print_line, print_table
@@ -22,6 +25,8 @@ _Placed: TypeAlias = tuple[int, Found]
 
 def print_answer(answer: Answer, *, explained: bool = False, grouped: bool = False) -> None:
     """Print what was found; ``grouped``: a table for each server, the best result's first."""
+    for line in say_lexical_only(answer):
+        print_line(f"{line}\n")
     if not answer.found:
         print_line(_nothing(answer))
         return
@@ -80,6 +85,8 @@ def _lines(group: Sequence[_Placed], *, explained: bool) -> Iterator[str]:
             yield f"{place} also at: {', '.join(found.alternatives)}"
         if found.required_by:
             yield f"{place} needed by: {', '.join(found.required_by)}"
+        if found.stale_since:
+            yield f"{place} stale: {say_stale(found.stale_since, datetime.now(UTC))}"
         if explained:
             yield f"{place} why: {explain(found)}"
 

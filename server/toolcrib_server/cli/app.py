@@ -9,7 +9,22 @@ import typer
 
 from toolcrib_server.runtime import read_version
 
-from . import ask, calling, evaluating, feedback, learning, reading, servers, serving
+from . import (
+    ask,
+    calling,
+    changes,
+    chatting,
+    domains,
+    evaluating,
+    feedback,
+    learning,
+    outcomes,
+    reading,
+    selecting,
+    servers,
+    serving,
+    trust,
+)
 from .running import told
 
 app = typer.Typer(
@@ -24,16 +39,21 @@ app = typer.Typer(
 
 app.command()(servers.add)
 app.command("import")(servers.import_file)
+app.command("refresh")(servers.refresh_models)
 app.command("list")(reading.list_entries)
 app.command()(reading.show)
 app.command()(servers.remove)
 app.command()(servers.enable)
 app.command()(servers.disable)
 app.command()(servers.sync)
-app.command()(reading.changes)
+app.command()(trust.approve)
+app.command()(trust.scan)
+app.command()(trust.policy)
+app.command()(changes.changes)
 app.command()(ask.search)
-app.command()(ask.select)
+app.command()(selecting.select)
 app.command()(calling.call)
+app.command()(chatting.chat)
 app.command()(serving.serve)
 app.command()(serving.stdio)
 app.command()(serving.doctor)
@@ -42,6 +62,8 @@ app.command()(feedback.feedback)
 app.add_typer(evaluating.app)
 evaluating.app.command("learning")(learning.evaluate)
 app.add_typer(learning.app)
+app.add_typer(outcomes.app)
+app.add_typer(domains.app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Asking: ``search`` and ``select``."""
+"""Asking: ``search``, and the hard limits of a selection as they are written."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ from typing import Annotated, Any, cast
 import typer
 
 from toolcrib_registry.errors import InvalidArguments, InvalidInput
-from toolcrib_registry.types import Entry, EntryId, EntryKind, Known
+from toolcrib_registry.types import Entry, EntryId, EntryKind
 from toolcrib_server.gateway.answers import Detail, Wanted, show_answer
-from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA, read_constraints
-from toolcrib_server.gateway.views import render_selection
+from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA
 from toolcrib_server.invocation.arguments import ArgumentCheck
 from toolcrib_server.runtime import Runtime
-from toolcrib_server.selection.candidate import Candidate
-from toolcrib_server.selection.models import Objective, Selection
 from toolcrib_server.selection.question import Filters, Question, Rerank, Stages, ask
 from toolcrib_server.selection.selector import Answer
 
 from .answers import print_answer
 from .batch import Batch, Format, answer_batch, open_index
 from .options import AsJson, parse_value
-from .output import print_json, print_line, print_table
+from .output import print_json
 from .running import EXIT_FAILED, run
 
 
@@ -121,68 +118,12 @@ async def _search(
     return answer, await runtime.selector.read(answer.found)
 
 
-def select(
-    task: Annotated[str, typer.Argument(help="What the model has to do, in plain words.")],
-    limits: Annotated[
-        list[str] | None,
-        typer.Argument(help="Hard limits as NAME=VALUE; an unknown name lists them."),
-    ] = None,
-    objective: Annotated[
-        Objective, typer.Option(help="What to rank by, within the limits.")
-    ] = Objective.RELEVANCE,
-    k: Annotated[int, typer.Option("-k", "--limit", help="How many choices.")] = 5,
-    as_json: AsJson = False,
-) -> None:
-    """Choose a model for a task under hard limits.
+def parse_limits(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read limits written as NAME=VALUE.
 
-    Example: toolcrib select "summarise a contract" max_price_in_usd=1 min_context_tokens=100000
+    Raises:
+        InvalidInput: There is no such limit, or its value makes no sense.
     """
-    constraints = read_constraints(_parse_limits(limits or []))
-
-    async def work(runtime: Runtime) -> Selection:
-        await open_index(runtime, quiet=as_json)
-        return await runtime.models.select(task, constraints=constraints, objective=objective, k=k)
-
-    selection = run(work)
-    view, text = render_selection(selection)
-    if as_json:
-        print_json(view)
-    elif selection.choices:
-        _print_selection(selection)
-    else:
-        print_line(text)
-    if not selection.choices:
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _print_selection(selection: Selection) -> None:
-    rows = [
-        (i, c.model.name, c.provider, c.relevance, *map(_fact, _facts(c)))
-        for i, c in enumerate((choice.candidate for choice in selection.choices), start=1)
-    ]
-    columns = ("#", "model", "provider", "score", "USD in", "USD out", "context", "licence")
-    print_table(columns, [(*row[:3], f"{row[3]:.2f}", *row[4:]) for row in rows], empty="")
-    print_line(
-        f"{selection.passed} of {selection.considered} offers meet every limit. Prices are per "
-        "million tokens; --json says where each figure is from."
-    )
-
-
-def _facts(candidate: Candidate) -> tuple[Known[Any] | None, ...]:
-    descriptor = candidate.model.descriptor
-    return (
-        candidate.price_in_usd,
-        candidate.price_out_usd,
-        candidate.context_tokens,
-        descriptor.license,
-    )
-
-
-def _fact(known: Known[Any] | None) -> object:
-    return known.value if known else "unknown"
-
-
-def _parse_limits(pairs: Iterable[str]) -> dict[str, Any]:
     known = cast("Mapping[str, Mapping[str, Any]]", CONSTRAINTS_SCHEMA["properties"])
     limits: dict[str, Any] = {}
     for pair in pairs:

@@ -45,7 +45,7 @@ async def answer_batch(runtime: Runtime, batch: Batch, wanted: Wanted) -> None:
     Raises:
         InvalidInput: The file cannot be read, or a line of it is no query.
     """
-    queries = list(_read_queries(batch.file))
+    queries = list(read_queries(batch.file))
     await open_index(runtime)
     # A run has one line for each document: a near-duplicate is ranked where it stands itself.
     is_run = batch.format is Format.TREC
@@ -66,11 +66,17 @@ async def open_index(runtime: Runtime, *, quiet: bool = False) -> None:
         await runtime.indexer.catch_up(on_progress=bar)
 
 
-def _read_queries(file: Path) -> Iterator[tuple[str, str]]:
+def read_queries(file: Path) -> Iterator[tuple[str, str]]:
+    """Read the id and the text of each query of a JSON lines file.
+
+    Raises:
+        InvalidInput: The file cannot be read, or a line of it is no query.
+    """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInput(f"{file} cannot be read: {why}.") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

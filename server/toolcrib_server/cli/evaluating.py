@@ -1,4 +1,4 @@
-"""Judging: ``eval retrieval``, how well search answers queries whose answers are known."""
+"""Judging: ``eval retrieval`` and ``eval routing``, on data whose answers are known."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolcrib_embeddings.representation import Representation
     from toolcrib_server.evaluation.evaluate import Plan
     from toolcrib_server.evaluation.results import Evaluation
+    from toolcrib_server.evaluation.routing.results import RoutingEvaluation
     from toolcrib_server.evaluation.tables import Table
 
 _ROOM_FOR_ALL_COLUMNS = 124
@@ -75,7 +76,7 @@ def retrieval(
     A folder holds tools.jsonl (as `toolcrib import` takes it), queries.jsonl (id, text) and
     qrels.tsv (query id, tool id, grade). Example: toolcrib eval retrieval mine --out report
     """
-    from toolcrib_server.evaluation import evaluate, files, plots  # noqa: PLC0415  # slow
+    from toolcrib_server.evaluation import evaluate, files, paper  # noqa: PLC0415  # slow
 
     plan = replace(
         _plan(folders, config or [], compare, ablation=ablation, fold=fold),
@@ -85,7 +86,7 @@ def retrieval(
         representation=_find_representation(representation),
     )
     if out is not None:
-        plots.check_available()
+        paper.check_available()
         files.make_folder(out)
     settings = read_settings()
     quiet = as_json and not sys.stderr.isatty()
@@ -107,6 +108,71 @@ def retrieval(
         raise
     written = files.write_evaluation(out, evaluation) if out is not None else ()
     _show(evaluation, written, as_json=as_json)
+
+
+@app.command()
+def routing(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of queries.jsonl, models.jsonl, outcomes.csv, or of such."),
+    ],
+    folds: Annotated[int, typer.Option(help="Judge each of so many parts in turn.")] = 5,
+    hold_out: Annotated[
+        float | None, typer.Option(help="Judge this share once instead, as 0.3.")
+    ] = None,
+    learn: Annotated[
+        int | None,
+        typer.Option(help="Learn from so many queries at most, as if no more were known."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the parts.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(help="Write results, plots and a report here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the choice of models on your own outcomes: quality, cost, calibration, the guard.
+
+    A folder holds queries.jsonl (id, text, group), models.jsonl (id and what is known) and
+    outcomes.csv (query_id, model_id, score, cost, latency_ms). A guard set is a queries.jsonl
+    with label and split. Example: toolcrib eval routing mine --out report
+    """
+    from toolcrib_server.evaluation import files, paper  # noqa: PLC0415  # slow
+    from toolcrib_server.evaluation.routing import evaluate, report  # noqa: PLC0415  # slow
+
+    if out is not None:
+        paper.check_available()
+        files.make_folder(out)
+    settings = read_settings()
+    quiet = as_json and not sys.stderr.isatty()
+    evaluation = evaluate.evaluate(
+        evaluate.Plan(paths=tuple(folders), folds=folds, hold_out=hold_out, learn=learn, seed=seed),
+        lambda: _open_encoder(settings),
+        cache=settings.cache_dir / "evaluation",
+        show_progress=lambda label: progress(label, quiet=quiet),
+        command=shlex.join(["toolcrib", *sys.argv[1:]]),
+        version=read_version(),
+    )
+    written = report.write_routing(out, evaluation) if out is not None else ()
+    _show_routing(evaluation, written, as_json=as_json)
+
+
+def _show_routing(evaluation: RoutingEvaluation, written: Sequence[Path], *, as_json: bool) -> None:
+    from toolcrib_server.evaluation.routing.results import render_results  # noqa: PLC0415  # slow
+    from toolcrib_server.evaluation.routing.tables import all_tables  # noqa: PLC0415  # slow
+
+    if as_json:
+        print_json(render_results(evaluation))
+        return
+    for table in all_tables(evaluation):
+        _print_one(table)
+    print_line(f"Encoder {evaluation.encoder}; {evaluation.split}; {evaluation.seconds:.0f} s.")
+    _say_written(written)
+
+
+def _say_written(written: Sequence[Path]) -> None:
+    if written:
+        folder = next(path.parent for path in written if path.name == "report.html")
+        print_line(f"Written to {folder}: {len(written)} files; open {folder / 'report.html'}")
 
 
 def _plan(
@@ -168,9 +234,8 @@ def _show(evaluation: Evaluation, written: Sequence[Path], *, as_json: bool) -> 
     for each in evaluation.sets:
         for notice in notices(each):
             print_note(notice)
-    if written and not as_json:
-        folder = next(path.parent for path in written if path.name == "report.html")
-        print_line(f"Written to {folder}: {len(written)} files; open {folder / 'report.html'}")
+    if not as_json:
+        _say_written(written)
 
 
 def _print_tables(evaluation: Evaluation) -> None:

@@ -101,6 +101,7 @@ def forget(
         datetime | None, typer.Option(help="Only those before this time, in UTC unless it says.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that was recorded.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Forget outcomes, and all that was learned from them."""
     if everything == bool(tenant or principal or before):
@@ -112,7 +113,11 @@ def forget(
     async def work(runtime: Runtime) -> int:
         return await runtime.feedback.forget(tenant=tenant, principal=principal, before=until)
 
-    print_line(f"Forgot {run(work)} outcomes.")
+    forgotten = run(work)
+    if as_json:
+        print_json({"forgotten": forgotten})
+    else:
+        print_line(f"Forgot {forgotten} outcomes.")
 
 
 def _aware(at: datetime | None) -> datetime | None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import select
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, cast
 
 Cell = object
@@ -31,10 +34,63 @@ def print_line(text: str) -> None:
     sys.stdout.write((_printable(text) if sys.stdout.isatty() else text) + "\n")
 
 
+def print_piece(text: str) -> None:
+    """Print part of an answer at once, with no line break of ours."""
+    text = text.encode("utf-8", "replace").decode()
+    sys.stdout.write(_printable(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
 def print_note(text: str) -> None:
-    """Print a line that is not part of the answer."""
-    sys.stderr.write(text.encode("utf-8", "replace").decode() + "\n")
+    """Print a line that is not part of the answer, as harmless to a terminal as one that is."""
+    text = text.encode("utf-8", "replace").decode()
+    sys.stderr.write((_printable(text) if sys.stderr.isatty() else text) + "\n")
     sys.stderr.flush()
+
+
+class Style(StrEnum):
+    """What a part of a line is, for a terminal that has colours: an SGR sequence's numbers."""
+
+    PLAIN = ""
+    STRONG = "1"
+    FAINT = "2"
+    NEW = "32"
+    GONE = "31;9"
+    GONE_ACTION = "31"
+    ALARM = "33"
+
+
+def has_colour() -> bool:
+    """Whether answers may have colours: on a terminal, unless ``NO_COLOR`` is set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def print_styled(*parts: tuple[str, Style]) -> None:
+    """Print a line of parts, each in its style where there are colours."""
+    if not has_colour():
+        print_line("".join(text for text, _ in parts))
+        return
+    clean = ((_printable(text.encode("utf-8", "replace").decode()), style) for text, style in parts)
+    drawn = (f"\x1b[{style}m{text}\x1b[0m" if style else text for text, style in clean)
+    sys.stdout.write("".join(drawn) + "\n")
+
+
+def flush() -> None:
+    """Send what was printed to whoever reads it.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+    """
+    sys.stdout.flush()
+    # A reader that left shows at the next write; a watch may have nothing to write for hours.
+    if not sys.stdout.isatty() and hasattr(select, "poll") and _is_unread(sys.stdout.fileno()):
+        raise BrokenPipeError
+
+
+def _is_unread(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
@@ -53,7 +109,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNCUT)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, width in zip(columns, _widths(columns, lines, console.width), strict=True):
+    for column, width in zip(columns, widths(columns, lines, console.width), strict=True):
         table.add_column(column, no_wrap=True, overflow="ellipsis", width=width)
     for line in lines:
         # `Text`, because names and descriptions are other people's and may look like markup.
@@ -64,7 +120,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty
         sys.stdout.write(drawn_line.rstrip() + "\n")
 
 
-def _widths(columns: Sequence[str], lines: Sequence[Sequence[str]], room: int) -> list[int]:
+def widths(columns: Sequence[str], lines: Sequence[Sequence[str]], room: int) -> list[int]:
     """Give each column its width; where there is no room, the last gives way, then the widest."""
     widths = [
         max(len(column), *(len(line[i]) for line in lines)) for i, column in enumerate(columns)

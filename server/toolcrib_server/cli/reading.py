@@ -1,4 +1,4 @@
-"""Looking at the registry: what is registered, all that is known of one thing, what changed."""
+"""Looking at the registry: what is registered, and all that is known of one thing, now or then."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import (
     Change,
+    Entry,
     EntryKind,
     Model,
     Revision,
@@ -23,12 +25,14 @@ from toolcrib_registry.types import (
 from toolcrib_server.gateway.views import render_entry
 from toolcrib_server.rest.masking import masked
 from toolcrib_server.runtime import Runtime
+from toolcrib_server.selection.freshness import say_age, say_stale, stale_since, stale_view
+from toolcrib_server.sync.history import MAX_REVISIONS, Past, list_revisions, read_revision
 
+from .changes import print_changes
+from .marks import say_trust, trust_view
 from .options import AsJson
 from .output import plain, print_json, print_line, print_note, print_table
 from .running import run
-
-_PAGE = 1_000
 
 
 class Listed(StrEnum):
@@ -90,13 +94,7 @@ def _status(server: Server) -> str:
 
 
 def _age(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return "never"
-    seconds = int((now - moment).total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{max(seconds, 0)} s ago"
+    return "never" if moment is None else f"{say_age(moment, now)} ago"
 
 
 def _where(server: Server) -> str:
@@ -118,15 +116,46 @@ async def _list_kind(
 ) -> None:
     owner = runtime.store.get_server(ServerName(server)).name if server else None
     page = runtime.store.list_entries(kind=kind, server=owner, text=text, limit=limit)
+    stale = runtime.store.stale_servers()
     if as_json:
-        print_json([render_entry(entry) | {"enabled": entry.enabled} for entry in page.items])
+        print_json(
+            [
+                render_entry(entry)
+                | {"enabled": entry.enabled}
+                | trust_view(entry)
+                | stale_view(entry, stale)
+                for entry in page.items
+            ]
+        )
         return
     if kind is EntryKind.MODEL:
         _print_models([entry for entry in page.items if isinstance(entry, Model)])
     else:
-        rows = [(entry.name, entry.enabled, entry.description) for entry in page.items]
-        print_table(("name", "on", "description"), rows, empty=f"No {kind} is registered.")
+        _print_entries(kind, page.items, stale)
     _say_more(page.next_cursor, limit)
+
+
+def _print_entries(
+    kind: EntryKind, entries: Sequence[Entry], stale: Mapping[ServerName, datetime]
+) -> None:
+    """Print entries; where a server cannot be reached, there is a column to say since when."""
+    now = datetime.now(UTC)
+    ages = [(since := stale_since(e, stale)) and say_stale(since, now) for e in entries]
+    aged, marked = any(ages), any(trust_view(entry) for entry in entries)
+    rows = [
+        (
+            entry.name,
+            entry.enabled,
+            *((say_trust(entry),) if marked else ()),
+            *((age,) if aged else ()),
+            entry.description,
+        )
+        for entry, age in zip(entries, ages, strict=True)
+    ]
+    columns = (
+        "name", "on", *(("trust",) if marked else ()), *(("stale",) if aged else ()), "description",
+    )  # fmt: skip
+    print_table(columns, rows, empty=f"No {kind} is registered.")
 
 
 def _print_models(models: Sequence[Model]) -> None:
@@ -165,6 +194,7 @@ def _server_view(server: Server) -> dict[str, Any]:
     return {
         "name": server.name,
         "enabled": server.enabled,
+        "onChange": server.on_change,
         "tags": server.tags,
         "origin": server.origin,
         "transport": view,
@@ -175,18 +205,41 @@ def _server_view(server: Server) -> dict[str, Any]:
 
 def show(
     name: Annotated[str, typer.Argument(help="A server, tool, model, prompt or resource.")],
+    revision: Annotated[
+        int | None, typer.Option(min=1, help="As this revision of it left it.")
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Every revision of it, and what each changed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show all that is known of one server or entry."""
+    """Show all that is known of one server or entry.
+
+    With --history or --revision, also of one that is gone.
+    """
+    if history and revision is not None:
+        raise InvalidInput("--history and --revision exclude each other.")
+    if history:
+        found = run(lambda runtime: _history(runtime, name))
+        print_changes(found, diff=True, as_json=as_json)
+        return
+    if revision is not None:
+        _show_past(run(lambda runtime: _past(runtime, name, revision)), as_json=as_json)
+        return
 
     async def work(runtime: Runtime) -> Mapping[str, Any]:
         found = runtime.store.find_server(ServerName(name))
         if found:
             counts = {"entries": _count_tools(runtime, found.name)}
             return _server_view(found) | counts
-        return render_entry(runtime.store.get_named(name))
+        entry = runtime.store.get_named(name)
+        shown = render_entry(entry) | trust_view(entry)
+        return shown | stale_view(entry, runtime.store.stale_servers())
 
-    view = run(work)
+    _print_view(run(work), as_json=as_json)
+
+
+def _print_view(view: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
@@ -194,33 +247,30 @@ def show(
         print_line(f"{key}: {_shown(value)}")
 
 
+async def _history(runtime: Runtime, name: str) -> tuple[Change, ...]:
+    if runtime.store.last_changes(subject=f"server:{name}", limit=1):
+        return runtime.store.last_changes(subject=f"server:{name}", limit=MAX_REVISIONS)
+    return list_revisions(runtime.store, None, name, limit=MAX_REVISIONS)
+
+
+async def _past(runtime: Runtime, name: str, revision: int) -> Past:
+    return read_revision(runtime.store, None, name, Revision(revision))
+
+
+def _show_past(past: Past, *, as_json: bool) -> None:
+    change = past.change
+    said = past.definition or {}
+    head = {"subject": change.subject, "revision": change.revision, "action": change.action}
+    head |= {"at": change.at, "actor": change.actor, "server": change.server}
+    head |= {"related": change.related, "marks": change.marks}
+    if as_json:
+        print_json({**head, "definition": past.definition})
+        return
+    shown = {key: plain(value) for key, value in head.items() if value}
+    _print_view({**shown, **said}, as_json=False)
+
+
 def _shown(value: object) -> str:
     if isinstance(value, str | int | float) or value is None:
         return "-" if value is None else str(value)
     return json.dumps(plain(value), ensure_ascii=False, indent=2)
-
-
-def changes(
-    since: Annotated[int, typer.Option(min=0, help="Only after this revision.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="The last so many.")] = 20,
-    server: Annotated[str | None, typer.Option(help="Only of this server.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what changed in the registry: who, what, when."""
-
-    async def work(runtime: Runtime) -> list[Change]:
-        owner = ServerName(server) if server else None
-        found: list[Change] = []
-        start = Revision(since)
-        while page := runtime.store.list_changes(since=start, limit=_PAGE, server=owner):
-            found = [*found, *page][-limit:]
-            start = page[-1].revision
-        return found
-
-    found = run(work)
-    if as_json:
-        print_json(found)
-        return
-    rows = [(c.revision, c.at, c.actor, c.action, c.subject, ", ".join(c.fields)) for c in found]
-    columns = ("revision", "when", "who", "what", "subject", "fields")
-    print_table(columns, rows, empty="Nothing has changed yet.")

@@ -26,6 +26,8 @@ from toolcrib_registry.errors import (
 from toolcrib_server.runtime import Runtime, open_runtime
 from toolcrib_server.settings import Settings
 
+from .output import print_note
+
 T = TypeVar("T")
 
 EXIT_FAILED = 1
@@ -83,6 +85,14 @@ def run(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> T:
     return anyio.run(inside, backend_options={"use_uvloop": sys.platform != "win32"})
 
 
+def run_until_interrupted(work: Callable[[Runtime], Awaitable[T]]) -> None:
+    """Do work that has no end of its own: an interruption is its ordinary end."""
+    try:
+        run(work)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return
+
+
 def _cancel_on_term() -> None:
     """Have SIGTERM close what is open, as Ctrl-C does. `serve` and `stdio` do so their own way."""
     task = asyncio.current_task()
@@ -114,7 +124,8 @@ def told(work: Callable[[], object]) -> None:
         known = _cause(error)
         if known is None:
             raise
-        sys.stderr.write(f"toolcrib: {known.detail}\n")
+        # What a server answered may be part of it.
+        print_note(f"toolcrib: {known.detail}")
         if isinstance(known, NotFound) and known.what == "tool":
             sys.stderr.write("Find a tool's name with `toolcrib search`.\n")
         sys.exit(exit_code(known))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +28,9 @@ from .assistant import serve_stdio
 from .options import AsJson
 from .output import print_json, print_line, print_note, print_table
 from .running import EXIT_FAILED, read_settings, run
+
+if TYPE_CHECKING:
+    from toolcrib_server.doctor import Check, Repair
 
 _CARRIED = frozenset({"TOOLCRIB_DATA_DIR", "TOOLCRIB_DATABASE_URL", "TOOLCRIB_CACHE_DIR"})
 """Settings that say which registry is meant."""
@@ -61,21 +65,58 @@ def stdio() -> None:
     run(serve_stdio)
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what can be mended, and say what was done.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check everything, and say what to do about what is wrong."""
-    from toolcrib_server.doctor import examine  # noqa: PLC0415
-
-    checks = run(examine)
+    checks, repairs = run(lambda runtime: _examine(runtime, repair=repair))
     if as_json:
-        print_json({"ok": all(check.ok for check in checks), "checks": checks})
+        print_json(
+            {
+                "ok": all(check.ok for check in checks),
+                "checks": [_check_view(check) for check in checks],
+                **({"repairs": repairs} if repair else {}),
+            }
+        )
     else:
-        rows = [("ok" if c.ok else "WRONG", c.name, c.detail) for c in checks]
-        print_table(("", "what", "detail"), rows, empty="")
-        for check in checks:
-            if check.advice:
-                print_line(f"{check.name}: {check.advice}")
+        _print_checks(checks, repairs, repair=repair)
     if not all(check.ok for check in checks):
         raise typer.Exit(EXIT_FAILED)
+
+
+async def _examine(runtime: Runtime, *, repair: bool) -> tuple[Sequence[Check], Sequence[Repair]]:
+    from toolcrib_server import doctor as room  # noqa: PLC0415  # no other verb needs it
+
+    checks = await room.examine(runtime)
+    if not repair:
+        return checks, ()
+    repairs = await room.repair(checks)
+    return (await room.examine(runtime) if repairs else checks), repairs
+
+
+def _check_view(check: Check) -> dict[str, object]:
+    return {
+        "name": check.name,
+        "detail": check.detail,
+        "ok": check.ok,
+        "advice": check.advice,
+        "repairable": check.mend is not None,
+    }
+
+
+def _print_checks(checks: Sequence[Check], repairs: Sequence[Repair], *, repair: bool) -> None:
+    for done in repairs:
+        print_line(f"repaired {done.name}: {done.did}" if done.ok else f"{done.name} {done.did}")
+    if repair and not repairs:
+        print_line("There was nothing to repair.")
+    rows = [("ok" if c.ok else "WRONG", c.name, c.detail) for c in checks]
+    print_table(("", "what", "detail"), rows, empty="")
+    for check in checks:
+        if check.advice:
+            print_line(f"{check.name}: {check.advice}")
 
 
 def connect(

@@ -10,13 +10,22 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from toolcrib_registry.types import Entry, EntryId, EntryKind
 from toolcrib_server.selection.brief import Brief
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 
-from .sentences import NOTHING_FITS, explain, say_nothing_fits, say_nothing_found, say_unanswered
+from .sentences import (
+    NOTHING_FITS,
+    explain,
+    say_lexical_only,
+    say_marked,
+    say_nothing_fits,
+    say_nothing_found,
+    say_stale,
+    say_unanswered,
+)
 from .views import brief_fields, identity, render_entry
 
 _SHOWN_NAMES: Final = 5
@@ -138,6 +147,8 @@ class _Sheet:
             "revision": answer.revision,
             "abstained": answer.abstained,
         }
+        if answer.lexical_only:
+            view |= {"lexicalOnly": True, "lexicalOnlyReason": answer.lexical_only}
         if answer.likelihood is not None:
             view["likelihood"] = round(answer.likelihood, 3)
         if answer.steps:
@@ -191,6 +202,8 @@ class _Sheet:
             view["neededBy"] = list(found.required_by[:_LISTED_NAMES])
         if found.steps:
             view["steps"] = list(found.steps)
+        if found.stale_since:
+            view["staleSince"] = found.stale_since.isoformat()
         return view
 
     # --- text ------------------------------------------------------------------------------
@@ -224,6 +237,8 @@ class _Sheet:
             "unlikely" if self.answer.abstained else "",
             f"for step {step}" if step else "",
             f"needed by {_names(found.required_by)}" if found.required_by else "",
+            say_stale(found.stale_since) if found.stale_since else "",
+            say_marked(found.entry.marks),
         ]
         shown = "; ".join(mark for mark in marks if mark)
         yield f"{place + 1}. {_line(result)}" + (f" ({shown})" if shown else "")
@@ -245,6 +260,7 @@ def _headlines(answer: Answer) -> Iterator[str]:
         yield say_nothing_found(answer)
     elif answer.abstained:
         yield f"{say_nothing_fits(answer)} The nearest, all unlikely:"
+    yield from say_lexical_only(answer)
     if answer.steps and answer.found:
         steps = (f"{n}. {_cut(step)}" for n, step in enumerate(answer.steps, start=1))
         yield f"Steps: {' '.join(steps)}"
@@ -260,7 +276,10 @@ def _grouped(found: Sequence[Found]) -> list[tuple[str | None, list[tuple[int, F
 
 
 def _line(result: Mapping[str, Any]) -> str:
-    signature = ", ".join(f"{name}: {kind}" for name, kind in result.get("arguments", {}).items())
+    arguments: Any = result.get("arguments")
+    # A prompt's own are a list of objects, which stand in full beside it.
+    types = cast("dict[str, str]", arguments) if isinstance(arguments, dict) else {}
+    signature = ", ".join(f"{name}: {kind}" for name, kind in types.items())
     kind, name = result["kind"], str(result["name"])
     if kind != EntryKind.TOOL:
         call = f"{name} [{kind}]"

@@ -55,11 +55,14 @@ class Gateway:
 
     def describe(self, counts: Counts, servers: Sequence[str]) -> None:
         """Say what is behind the face now. Call it whenever the registry changed."""
-        self._tools = meta_tools(servers)
-        self._schemas.clear()
-        self._schemas.update({tool["name"]: tool["inputSchema"] for tool in self._tools})
-        self._meta.define(self._tools)
         self.server.instructions = instructions(counts, servers)
+        tools = meta_tools(servers)
+        if tools == self._tools:
+            return  # compiling their schemas takes tens of milliseconds, at every change
+        self._tools = tools
+        self._schemas.clear()
+        self._schemas.update({tool["name"]: tool["inputSchema"] for tool in tools})
+        self._meta.define(tools)
 
     def http_app(self) -> ASGIApp:
         """Build the Streamable HTTP endpoint, both eras; checking Host is the caller's matter."""

@@ -19,6 +19,7 @@ SEARCH_TOOLS: Final = "search_tools"
 GET_TOOL_DETAILS: Final = "get_tool_details"
 CALL_TOOL: Final = "call_tool"
 SELECT_MODEL: Final = "select_model"
+CALL_MODEL: Final = "call_model"
 
 DEFAULT_K: Final = 5
 MAX_K: Final = 50
@@ -93,12 +94,13 @@ _SEARCH_OUTPUT: Final[Mapping[str, Any]] = {
                     "server": {"type": "string"},
                     "title": {"type": "string"},
                     "description": {"type": "string"},
-                    "arguments": {"type": "object"},
+                    "arguments": {"type": ["object", "array"]},
                     "score": {"type": "number"},
                     "signals": {"type": "object"},
                     "likelihood": {"type": "number"},
                     "unlikely": {"type": "boolean"},
                     "alternatives": {"type": "array", "items": {"type": "string"}},
+                    "marked": {"type": "array", "items": {"type": "string"}},
                     "neededBy": {"type": "array", "items": {"type": "string"}},
                     "steps": {"type": "array", "items": {"type": "integer"}},
                 },
@@ -141,6 +143,7 @@ _DETAILS_OUTPUT: Final[Mapping[str, Any]] = {
     "properties": {
         "tools": {"type": "array", "items": {"type": "object"}},
         "missing": {"type": "array", "items": {"type": "object"}},
+        "quarantined": {"type": "array", "items": {"type": "object"}},
     },
     "required": ["tools", "missing"],
 }
@@ -163,6 +166,19 @@ _CALL_INPUT: Final[Mapping[str, Any]] = {
     "additionalProperties": False,
 }
 
+_WEIGHTS: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "description": "What matters, unsaid 1, 0, 0; default: the model to keep to.",
+    "properties": {
+        **{
+            name: {"type": "number", "minimum": 0}
+            for name in ("quality", "cost", "latency", "max_cost_usd", "max_latency_ms")
+        },
+        "default": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+
 _SELECT_INPUT: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {
@@ -174,6 +190,7 @@ _SELECT_INPUT: Final[Mapping[str, Any]] = {
             "default": Objective.RELEVANCE.value,
             "description": "What to rank by, among those within the limits.",
         },
+        "weights": _WEIGHTS,
         "k": {"type": "integer", "minimum": 1, "maximum": MAX_K, "default": DEFAULT_K},
     },
     "required": ["task"],
@@ -189,8 +206,53 @@ _SELECT_OUTPUT: Final[Mapping[str, Any]] = {
         "excludedBy": {"type": "object"},
         "excluded": {"type": "array", "items": {"type": "object"}},
         "notes": {"type": "array", "items": {"type": "string"}},
+        "routing": {
+            "type": "object",
+            "description": "What past outcomes let expect of each model, stage by stage.",
+        },
     },
     "required": ["choices", "considered", "passed", "excludedBy", "excluded", "notes"],
+}
+
+
+_CALL_MODEL_INPUT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "messages": {
+            "type": ["string", "array"],
+            "items": {"type": "object"},
+            "description": "A text, or OpenAI chat messages.",
+        },
+        "model": {
+            "type": "string",
+            "maxLength": MAX_NAME_CHARS,
+            "default": "auto",
+            "description": "NAME or NAME@PROVIDER.",
+        },
+        "constraints": {"type": "object", "description": "As in select_model; so objective."},
+        "objective": {"type": "string"},
+        "parameters": {"type": "object", "description": "OpenAI's: max_tokens, tools, ..."},
+        "timeout_s": {"type": "number"},
+    },
+    "required": ["messages"],
+    "additionalProperties": False,
+}
+"""Limits are spelled out once, at `select_model`: a list of tools costs every conversation."""
+
+_CALL_MODEL_OUTPUT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"},
+        "provider": {"type": "string"},
+        "text": {"type": "string"},
+        "message": {"type": "object"},
+        "finishReason": {"type": "string"},
+        "reasons": {"type": "array", "items": {"type": "string"}},
+        "failed": {"type": "array", "items": {"type": "string"}},
+        "usage": {"type": "object"},
+        "costUsd": {"type": "number"},
+    },
+    "required": ["model", "text", "message", "reasons", "usage"],
 }
 
 
@@ -245,6 +307,17 @@ def meta_tools(servers: Sequence[str]) -> list[dict[str, Any]]:
             "inputSchema": _SELECT_INPUT,
             "outputSchema": _SELECT_OUTPUT,
             "annotations": _READ_ONLY,
+        },
+        {
+            "name": CALL_MODEL,
+            "title": "Call a model",
+            "description": (
+                "Have another AI model answer: a subtask, an image, a second opinion. Says who "
+                "answered, why, and at what cost."
+            ),
+            "inputSchema": _CALL_MODEL_INPUT,
+            "outputSchema": _CALL_MODEL_OUTPUT,
+            "annotations": {"readOnlyHint": True, "openWorldHint": True},
         },
     ]
 

@@ -14,9 +14,14 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from toolcrib_registry.errors import (
+    BudgetExceeded,
+    EntryGone,
+    EntryQuarantined,
     InvalidArguments,
+    NoModelFits,
     NotCallable,
     NotFound,
+    RateLimited,
     ToolcribError,
     UpstreamTimeout,
     UpstreamUnavailable,
@@ -58,6 +63,8 @@ def internal_error(error: Exception) -> dict[str, Any]:
 
 def _advice(error: ToolcribError) -> str:
     match error:
+        case EntryGone(replaced_by=str(name)):
+            return f"Use {name!r}: read its details first, for it may have changed."
         case NotFound(what="tool"):
             return "Find the exact name with search_tools."
         case InvalidArguments():
@@ -66,7 +73,21 @@ def _advice(error: ToolcribError) -> str:
             return "It may be slow or stuck: try once more, or use another tool."
         case UpstreamUnavailable():
             return "Use another tool for now, or try later."
-        case NotCallable():
-            return "Search for another tool."
+        case EntryQuarantined():
+            return "Only a person can do that, not you. Tell them, or search for another tool."
+        case NotCallable() if not isinstance(error, NoModelFits):
+            return "Search for another tool or model."
+        case _:
+            return _advice_on_models(error)
+
+
+def _advice_on_models(error: ToolcribError) -> str:
+    match error:
+        case NoModelFits():
+            return "Loosen a limit, or name another model."
+        case NotFound(what="model"):
+            return "Find the exact name with select_model, or leave the choice to 'auto'."
+        case RateLimited() | BudgetExceeded():
+            return "Use another model for now, or try later."
         case _:
             return ""

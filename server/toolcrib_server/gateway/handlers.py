@@ -14,21 +14,33 @@ from typing import Any, cast
 import anyio.to_thread
 from mcp.server.context import ServerRequestContext
 
-from toolcrib_registry.errors import NotFound, ToolcribError
+from toolcrib_registry.errors import EntryQuarantined, NotFound, ToolcribError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Entry, EntryId, EntryKind, JsonObject
 from toolcrib_server.guard import principal_of
 from toolcrib_server.invocation.arguments import ArgumentCheck
+from toolcrib_server.invocation.desk import ModelDesk
 from toolcrib_server.invocation.invoker import Invoker
-from toolcrib_server.selection.models import ModelSelector, Objective
+from toolcrib_server.routing.selector import RoutedSelector
+from toolcrib_server.routing.weights import Weights
+from toolcrib_server.selection.freshness import Freshness, stale_view
+from toolcrib_server.selection.models import Objective
 from toolcrib_server.selection.question import Filters
 from toolcrib_server.selection.selector import Answer, Selector
 
 from .answers import Detail, Shown, Wanted, show_answer
+from .calling import order_of, render_answer
 from .constraints import read_constraints
-from .definitions import CALL_TOOL, DEFAULT_K, GET_TOOL_DETAILS, SEARCH_TOOLS, SELECT_MODEL
+from .definitions import (
+    CALL_MODEL,
+    CALL_TOOL,
+    DEFAULT_K,
+    GET_TOOL_DETAILS,
+    SEARCH_TOOLS,
+    SELECT_MODEL,
+)
 from .errors import error_result, internal_error, unknown_tool
-from .views import render_entry, render_selection
+from .views import released, render_entry, render_missing, render_selection
 
 Result = dict[str, Any]
 Context = ServerRequestContext[Any]
@@ -44,16 +56,19 @@ class MetaTools:
         *,
         store: Store,
         selector: Selector,
-        models: ModelSelector,
+        models: RoutedSelector,
         invoker: Invoker,
+        desk: ModelDesk,
         count_tokens: Callable[[str], int],
         note_search: NoteSearch,
     ) -> None:
+        self._freshness = Freshness(store)
         self._note_search = note_search
         self._store = store
         self._selector = selector
         self._models = models
         self._invoker = invoker
+        self._desk = desk
         self._count_tokens = count_tokens
         self._checks: dict[str, ArgumentCheck] = {}
         self._handlers: Mapping[str, Callable[[Context, JsonObject], Awaitable[Result]]] = {
@@ -61,6 +76,7 @@ class MetaTools:
             GET_TOOL_DETAILS: self._get_tool_details,
             CALL_TOOL: self._call_tool,
             SELECT_MODEL: self._select_model,
+            CALL_MODEL: self._call_model,
         }
 
     def define(self, tools: Sequence[JsonObject]) -> None:
@@ -116,28 +132,38 @@ class MetaTools:
         return show() if wanted.max_tokens is None else await anyio.to_thread.run_sync(show)
 
     async def _get_tool_details(self, _: Context, arguments: JsonObject) -> Result:
-        found, missing = await anyio.to_thread.run_sync(self._read, arguments["names"])
+        found, missing, held = await anyio.to_thread.run_sync(self._read, arguments["names"])
+        stale = await self._freshness.stale()
         view = {
-            "tools": [render_entry(entry) for entry in found],
-            "missing": [{"name": error.name, "near": list(error.near)} for error in missing],
+            "tools": [render_entry(entry) | stale_view(entry, stale) for entry in found],
+            "missing": [render_missing(error) for error in missing],
         }
+        if held:
+            view["quarantined"] = [
+                {"name": error.name, "reasons": list(error.reasons)} for error in held
+            ]
         text = "\n".join(
             [
                 *(json.dumps(tool, ensure_ascii=False) for tool in view["tools"]),
-                *(error.detail for error in missing),
+                *(error.detail for error in (*missing, *held)),
             ]
         )
         return _result(view, text) | {"isError": not found}
 
-    def _read(self, names: Sequence[str]) -> tuple[list[Entry], list[NotFound]]:
+    def _read(
+        self, names: Sequence[str]
+    ) -> tuple[list[Entry], list[NotFound], list[EntryQuarantined]]:
         found: list[Entry] = []
         missing: list[NotFound] = []
+        held: list[EntryQuarantined] = []
         for name in dict.fromkeys(names):
             try:
-                found.append(self._store.get_named(name))
+                found.append(released(self._store.get_named(name)))
             except NotFound as error:
                 missing.append(error)
-        return found, missing
+            except EntryQuarantined as error:
+                held.append(error)
+        return found, missing, held
 
     async def _call_tool(self, ctx: Context, arguments: JsonObject) -> Result:
         return await self._invoker.call(
@@ -148,14 +174,21 @@ class MetaTools:
             on_progress=ctx.session.report_progress if _wants_progress(ctx) else None,
         )
 
-    async def _select_model(self, _: Context, arguments: JsonObject) -> Result:
+    async def _select_model(self, ctx: Context, arguments: JsonObject) -> Result:
         select = partial(self._models.select, arguments["task"])
         selection = await select(
             constraints=read_constraints(arguments.get("constraints") or {}),
             objective=Objective(arguments.get("objective", Objective.RELEVANCE)),
             k=int(arguments.get("k", DEFAULT_K)),
+            principal=_principal(ctx),
+            weights=Weights(**arguments.get("weights", {})),
         )
         view, text = render_selection(selection)
+        return _result(view, text)
+
+    async def _call_model(self, ctx: Context, arguments: JsonObject) -> Result:
+        order = await order_of(self._desk.picker, arguments, principal=_principal(ctx))
+        view, text = render_answer(await self._desk.invoker.chat(order))
         return _result(view, text)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import anyio
 
 from .refusal import AsgiApp, Message, Problem, Receive, Scope, Send, refuse
@@ -11,47 +13,64 @@ BODY_TIMEOUT_S = 30.0
 
 
 class BodyGuard:
-    """Answers a request that sends more than the limit with 413, one that dawdles with 408."""
+    """Answers a request that sends more than the limit with 413, one that dawdles with 408.
+
+    ``larger`` are limits of their own, by how a path begins.
+    """
 
     def __init__(
-        self, app: AsgiApp, *, limit: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
+        self,
+        app: AsgiApp,
+        *,
+        limit: int = MAX_BODY_BYTES,
+        timeout_s: float = BODY_TIMEOUT_S,
+        larger: Mapping[str, int] | None = None,
     ) -> None:
         self._app = app
         self._timeout_s = timeout_s
         self._limit = limit
+        self._larger = dict(larger or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        if _declared(scope) > self._limit:
-            return await refuse(scope, send, self._too_large())
+        limit = self._limit_of(scope)
+        if _declared(scope) > limit:
+            return await refuse(scope, send, _too_large(limit))
         # Read before the application starts: afterwards a refusal could come too late to be sent.
         try:
             with anyio.fail_after(self._timeout_s):
-                messages = await self._received(receive)
+                messages = await _received(receive, limit)
         except TimeoutError:
             return await refuse(scope, send, self._too_slow())
         if messages is None:
-            return await refuse(scope, send, self._too_large())
+            return await refuse(scope, send, _too_large(limit))
         return await self._app(scope, _replay(messages, receive), send)
 
-    def _too_large(self) -> Problem:
-        detail = f"The body is larger than {self._limit} bytes."
-        return Problem(413, "content-too-large", "The body is too large", detail)
+    def _limit_of(self, scope: Scope) -> int:
+        path = str(scope.get("path", ""))
+        own = [limit for start, limit in self._larger.items() if path.startswith(start)]
+        return max([self._limit, *own])
 
     def _too_slow(self) -> Problem:
         detail = f"The body did not arrive within {self._timeout_s:g} s."
         return Problem(408, "request-timeout", "The request took too long", detail)
 
-    async def _received(self, receive: Receive) -> list[Message] | None:
-        """Receive the whole body, or None when it is over the limit."""
-        messages, size = [await receive()], 0
-        while (size := size + len(messages[-1].get("body", b""))) <= self._limit:
-            if not messages[-1].get("more_body"):
-                return messages
-            messages.append(await receive())
-        return None
+
+def _too_large(limit: int) -> Problem:
+    detail = f"The body is larger than {limit} bytes."
+    return Problem(413, "content-too-large", "The body is too large", detail)
+
+
+async def _received(receive: Receive, limit: int) -> list[Message] | None:
+    """Receive the whole body, or None when it is over the limit."""
+    messages, size = [await receive()], 0
+    while (size := size + len(messages[-1].get("body", b""))) <= limit:
+        if not messages[-1].get("more_body"):
+            return messages
+        messages.append(await receive())
+    return None
 
 
 def _replay(messages: list[Message], receive: Receive) -> Receive:

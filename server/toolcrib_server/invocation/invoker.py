@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
+from mcp_types import INVALID_PARAMS
 
 from toolcrib_registry.errors import (
+    EntryQuarantined,
     InvalidInput,
     NotCallable,
-    NotFound,
     ToolcribError,
     UpstreamProtocolError,
 )
@@ -29,11 +30,23 @@ from toolcrib_registry.types import (
     EntryKind,
     JsonObject,
     Server,
+    ServerName,
+    ServerStatus,
     Tool,
+    Trust,
 )
+from toolcrib_server.selection.brief import MARKED, reasons_of
 
 from .arguments import ArgumentCheck, shape_of
 from .audit import AuditLog
+from .drift import (
+    Drift,
+    Notices,
+    describe_drift,
+    find_drift_in_error,
+    find_drift_in_result,
+    read_text,
+)
 
 OnProgress = Callable[[float, float | None, str | None], Any]
 """Called with (progress, total, message) as the upstream reports them."""
@@ -66,8 +79,17 @@ class _Resolved:
 class Invoker:
     """The one way out."""
 
-    def __init__(self, store: Store, caller: Caller, audit: AuditLog) -> None:
+    def __init__(
+        self,
+        store: Store,
+        caller: Caller,
+        audit: AuditLog,
+        *,
+        notice: Callable[[ServerName], None] | None = None,
+    ) -> None:
+        """``notice`` is told of servers that a call has shown to differ from the registry."""
         self._store = store
+        self._notices = Notices(notice or _tell_nobody)
         self._caller = caller
         self._audit = audit
         self._resolved: dict[str, _Resolved] = {}
@@ -93,6 +115,8 @@ class Invoker:
 
         Raises:
             NotFound: No such tool; near names are offered.
+            EntryGone: It was there; what replaced it is named.
+            EntryQuarantined: It is set aside until somebody approves it.
             NotCallable: It, or its server, is disabled, or it comes from a catalogue.
             InvalidArguments: The arguments do not fit its schema.
             UpstreamError: Its server failed or did not answer in time.
@@ -103,9 +127,8 @@ class Invoker:
         try:
             resolved = self._resolved.get(name) or await self._resolve(name)
             resolved.check.check(arguments)
-            result = await self._caller.call_tool(
-                resolved.server,
-                resolved.tool.local_name,
+            result = await self._send(
+                resolved,
                 arguments,
                 timeout_s=self._deadline(resolved.server, timeout_s),
                 meta=meta,
@@ -138,16 +161,49 @@ class Invoker:
                     )
                 )
 
+    async def _send(
+        self,
+        resolved: _Resolved,
+        arguments: JsonObject,
+        *,
+        timeout_s: float,
+        meta: JsonObject | None,
+        on_progress: OnProgress | None,
+    ) -> dict[str, Any]:
+        """Call the server; what shows that the registry is out of date has it looked at again."""
+        tool, server = resolved.tool, resolved.server
+        try:
+            result = await self._caller.call_tool(
+                server,
+                tool.local_name,
+                arguments,
+                timeout_s=timeout_s,
+                meta=meta,
+                on_progress=on_progress,
+            )
+        except UpstreamProtocolError as error:
+            drift = find_drift_in_error(tool, error)
+            if drift is None:
+                raise
+            self._notices.tell(server.name)
+            raise describe_drift(error, drift) from error
+        drift = find_drift_in_result(tool, result)
+        if drift is not None or server.health.status is ServerStatus.UNREACHABLE:
+            self._notices.tell(server.name)
+        if drift is Drift.GONE:
+            # An error by the specification, whatever many servers do.
+            error = UpstreamProtocolError(server.name, read_text(result), rpc_code=INVALID_PARAMS)
+            raise describe_drift(error, drift)
+        return result
+
     async def _resolve(self, name: str) -> _Resolved:
         resolved = await anyio.to_thread.run_sync(self._read, name)
         self._resolved[name] = resolved
         return resolved
 
     def _read(self, name: str) -> _Resolved:
-        tool = self._store.find_entry(EntryKind.TOOL, name)
-        if not isinstance(tool, Tool):
-            near = self._store.near_names(EntryKind.TOOL, name)
-            raise NotFound("tool", name, near=near)
+        tool = self._store.get_entry(EntryKind.TOOL, name)
+        assert isinstance(tool, Tool)
         server = self._store.get_server(tool.server)
         _permit(tool, server)
         return _Resolved(tool, server, ArgumentCheck(name, tool.input_schema))
@@ -162,6 +218,8 @@ class Invoker:
 
 
 def _permit(tool: Tool, server: Server) -> None:
+    if tool.trust is Trust.QUARANTINED:
+        raise EntryQuarantined(tool.name, [MARKED[reason] for reason in reasons_of(tool)])
     if not server.callable:
         raise NotCallable(
             f"{tool.name} comes from the imported catalogue {server.name!r}: it can be found, but "
@@ -171,3 +229,7 @@ def _permit(tool: Tool, server: Server) -> None:
         raise NotCallable(f"{tool.name} is off, because its server {server.name!r} is disabled.")
     if not tool.enabled:
         raise NotCallable(f"{tool.name} is disabled.")
+
+
+def _tell_nobody(name: ServerName) -> None:
+    """Do nothing: nobody keeps the registry up to date here."""

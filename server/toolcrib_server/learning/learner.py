@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
-from toolcrib_registry.errors import NotPermitted, ToolcribError
+from toolcrib_registry.errors import EncoderError, NotPermitted, ToolcribError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Forgotten, Learned, Outcome
 
@@ -89,7 +89,10 @@ class Learner:
         if not counts:
             self._ready = {}
             return
-        work = partial(self._look, await self._index(), counts, learn=learn)
+        index = await self._index()
+        if _says_nothing(index):
+            return
+        work = partial(self._look, index, counts, learn=learn)
         await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def learn(
@@ -99,8 +102,12 @@ class Learner:
 
         Raises:
             NotPermitted: Some of them were forgotten meanwhile; nothing is stored.
+            EncoderError: There is no encoder to replay them with.
         """
-        work = partial(self._learn, await self._index(), tenant, on_progress=on_progress)
+        index = await self._index()
+        if reason := _says_nothing(index):
+            raise EncoderError(reason)
+        work = partial(self._learn, index, tenant, on_progress=on_progress)
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def states(self) -> tuple[TenantState, ...]:
@@ -224,6 +231,13 @@ class Learner:
             state_of(tenant, count, self._store.find_learned(tenant, encoder_id), self.mode)
             for tenant, count in counts.items()
         )
+
+
+def _says_nothing(index: SearchIndex) -> str | None:
+    """Say why the index has no vectors to learn with; None when it has."""
+    from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow to import
+
+    return index.encoder.reason if isinstance(index.encoder, NoEncoder) else None
 
 
 def _shrank(before: Sequence[Outcome], after: Sequence[Outcome]) -> bool:

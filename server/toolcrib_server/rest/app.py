@@ -10,9 +10,21 @@ from fastapi.openapi.utils import get_openapi
 from toolcrib_registry import wire
 from toolcrib_server.guard import BodyGuard, KeyGuard
 
+from . import openai
 from .deps import Deps
 from .problems import MEDIA_TYPE, LastResort, add_handlers
-from .routes import entries, feedback, health, models, servers, tools, work
+from .routes import (
+    changes,
+    entries,
+    feedback,
+    health,
+    models,
+    routing,
+    servers,
+    standing,
+    tools,
+    work,
+)
 
 API_PREFIX = "/api/v1"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -39,15 +51,19 @@ def build_api(deps: Deps) -> FastAPI:
     )
     app.state.deps = deps
     api = APIRouter(prefix=API_PREFIX)
-    for room in (servers, tools, entries, models, work, feedback):
+    for room in (servers, tools, entries, models, work, changes, feedback, routing):
         api.include_router(room.router)
+    api.include_router(standing.api)
     app.include_router(api)
+    app.include_router(openai.router)
     app.include_router(health.router)
+    app.include_router(standing.router)
     add_handlers(app)
     # The last one added is the outermost: nothing is read of a body before the key is known.
-    app.add_middleware(BodyGuard)
+    app.add_middleware(BodyGuard, larger={openai.PREFIX: openai.MAX_BODY_BYTES})
     app.add_middleware(KeyGuard, keys=deps.keys, open_paths=health.OPEN_PATHS)
     app.add_middleware(LastResort)
+    app.add_middleware(openai.OpenAIShape)
     app.openapi = lambda: _openapi(app)
     return app
 

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 import anyio.to_thread
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from toolcrib_registry.errors import NotPermitted
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Entry, EntryId, JsonObject, Revision, Server, ServerName
+from toolcrib_registry.types import (
+    ChangePolicy,
+    Entry,
+    EntryId,
+    JsonObject,
+    Revision,
+    Server,
+    ServerName,
+)
 from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
+from toolcrib_server.invocation.desk import ModelDesk
+from toolcrib_server.invocation.meter import CallMeter
 from toolcrib_server.learning.desk import FeedbackDesk
-from toolcrib_server.selection.models import ModelSelector
+from toolcrib_server.routing.desk import RoutingDesk
+from toolcrib_server.routing.selector import RoutedSelector
+from toolcrib_server.selection.meter import SearchMeter
 from toolcrib_server.selection.question import EVERY_STAGE, NO_FILTERS, Filters, Stages
 from toolcrib_server.selection.selector import Answer, Found
 from toolcrib_server.selection.tokens import TokenCounter
+from toolcrib_server.sync.health import IndexGuard, IndexHealth
 from toolcrib_server.sync.indexer import IndexReport
+from toolcrib_server.sync.meter import SyncMeter
 from toolcrib_server.sync.reconcile import SyncReport
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _STORE_THREADS = 8
+_MAX_REVISION = 2**63 - 1
+_READERS = 32
+"""Streams of changes at once: each looks at the log's head a few times a second."""
 
 
 class Searcher(Protocol):
@@ -113,27 +130,65 @@ def no_blockers() -> Sequence[str]:
     return ()
 
 
+def not_stopping() -> bool:
+    """Say that the process goes on serving."""
+    return False
+
+
+def nobody() -> Collection[ServerName]:
+    """Say that no server syncs now."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is measured in this process: each part's own meter."""
+
+    began: Revision = Revision(0)
+    """The head of the change log when the process started."""
+    syncs: SyncMeter = field(default_factory=SyncMeter)
+    running: Callable[[], Collection[ServerName]] = nobody
+    searches: SearchMeter = field(default_factory=SearchMeter)
+    calls: CallMeter = field(default_factory=CallMeter)
+    guard: IndexGuard | None = None
+
+    @property
+    def index_health(self) -> IndexHealth | None:
+        """What the last comparison of index and registry showed."""
+        return self.guard.health if self.guard else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deps:
     """The opened parts. ``blockers`` names what keeps the process from serving right now."""
 
     store: Store
     searcher: Searcher
-    models: ModelSelector
+    models: RoutedSelector
     invoker: Invoker
     syncer: Syncer
     registrar: Registrar
     indexer: Indexer
     feedback: FeedbackDesk
+    routing: RoutingDesk
     keys: KeyRing
     version: str
     blockers: Callable[[], Sequence[str]] = no_blockers
+    desk: ModelDesk | None = None
+    """Who calls models; without one, none is called."""
     count_tokens: Callable[[str], int] = field(default_factory=TokenCounter)
     allow_stdio: bool = False
     """Whether an administrator may register servers that run a command on this machine."""
+    on_change: ChangePolicy = ChangePolicy.MARK
+    """The policy of a server that is registered without one."""
     limiter: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(_STORE_THREADS)
     )
+
+    readers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_READERS))
+    """Who may follow the change log at once."""
+    stopping: Callable[[], bool] = not_stopping
+    standing: Standing = field(default_factory=Standing)
 
     async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call of the store in a worker thread."""
@@ -164,3 +219,7 @@ def _admin(principal: Annotated[Principal, Depends(_user)]) -> Principal:
 Parts = Annotated[Deps, Depends(_deps)]
 User = Annotated[Principal, Depends(_user)]
 Admin = Annotated[Principal, Depends(_admin)]
+SeenRevision = Annotated[
+    int | None,
+    Query(ge=1, le=_MAX_REVISION, description="The revision of the entry that was looked at."),
+]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
-from typing import Any, cast
+from dataclasses import asdict, fields, replace
+from datetime import datetime
+from typing import Any, TypeAlias, cast
 
 from toolcrib_registry import wire
 from toolcrib_registry.types import (
     CatalogTransport,
-    Change,
+    ChangePolicy,
     Entry,
     HttpTransport,
     JsonObject,
     Known,
+    Launch,
+    Mark,
     Model,
     ModelDescriptor,
     Offer,
@@ -24,22 +27,40 @@ from toolcrib_registry.types import (
     StdioTransport,
     Tool,
     Transport,
+    Trust,
     hash_content,
     qualified_name,
 )
+from toolcrib_server.selection.brief import MARKED
 from toolcrib_server.selection.constraint import Ability, Constraints, Exclusion
+from toolcrib_server.selection.freshness import stale_since
 from toolcrib_server.selection.models import Choice, Selection
 from toolcrib_server.selection.question import Filters, Rerank, Stages
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 from toolcrib_server.sync.reconcile import SyncReport
+from toolcrib_server.upstream.references import has_reference
 
-from .masking import mask_args, mask_url, mask_value, masked, unmasked
+from .masking import mask_value, masked, unmasked
+from .routing import expectation_out, routing_out
+
+Stale: TypeAlias = Mapping[ServerName, datetime]
+NOT_STALE: Stale = {}
+"""Servers that cannot be reached, with when each was last heard; or none of them."""
 
 # --- servers -----------------------------------------------------------------------------------
 
 
-def server_from(given: wire.ServerIn, *, name: ServerName, stored: Server | None) -> Server:
-    """Build the server that a body describes; masked values are those of ``stored``."""
+def server_from(
+    given: wire.ServerIn,
+    *,
+    name: ServerName,
+    stored: Server | None,
+    on_change: ChangePolicy = ChangePolicy.MARK,
+) -> Server:
+    """Build the server that a body describes; masked values are those of ``stored``.
+
+    Unless the body names a policy, it is that of ``stored``, or ``on_change``.
+    """
     transport = transport_from(given.transport)
     return Server(
         name=name,
@@ -49,6 +70,7 @@ def server_from(given: wire.ServerIn, *, name: ServerName, stored: Server | None
         origin=stored.origin if stored else "api",
         start_timeout_s=given.start_timeout_s,
         call_timeout_s=given.call_timeout_s,
+        on_change=given.on_change or (stored.on_change if stored else on_change),
     )
 
 
@@ -56,7 +78,7 @@ def patched(stored: Server, given: wire.ServerPatch) -> Server:
     """Apply a patch to a server."""
     changes: dict[str, Any] = {
         name: value
-        for name in ("enabled", "tags", "start_timeout_s", "call_timeout_s")
+        for name in ("enabled", "tags", "start_timeout_s", "call_timeout_s", "on_change")
         if (value := getattr(given, name)) is not None
     }
     if "tags" in changes:
@@ -95,6 +117,7 @@ def server_out(server: Server) -> wire.ServerOut:
         origin=server.origin,
         start_timeout_s=server.start_timeout_s,
         call_timeout_s=server.call_timeout_s,
+        on_change=server.on_change,
         health=wire.HealthOfServerOut(**health),
         added_at=server.added_at,
     )
@@ -118,15 +141,15 @@ def transport_out(transport: Transport) -> wire.TransportOut:
 # --- entries -----------------------------------------------------------------------------------
 
 
-def entry_out(entry: Entry, *, whole: bool = False) -> wire.EntryOut:
+def entry_out(entry: Entry, *, whole: bool = False, stale: Stale = NOT_STALE) -> wire.EntryOut:
     """Show an entry as listings do; ``whole`` adds the object its server listed."""
-    shown = _entry_fields(entry)
+    shown: dict[str, Any] = {**_entry_fields(entry), "stale_since": stale_since(entry, stale)}
     if whole and isinstance(entry, OwnedEntry):
         shown["definition"] = dict(entry.definition)
     return wire.EntryOut(**shown)
 
 
-def tool_out(tool: Tool, *, whole: bool = False) -> wire.ToolOut:
+def tool_out(tool: Tool, *, whole: bool = False, stale: Stale = NOT_STALE) -> wire.ToolOut:
     """Show a tool."""
     descriptor = tool.descriptor
     output_schema = tool.output_schema
@@ -135,6 +158,7 @@ def tool_out(tool: Tool, *, whole: bool = False) -> wire.ToolOut:
     }
     return wire.ToolOut(
         **_entry_fields(tool),
+        stale_since=stale_since(tool, stale),
         definition=dict(tool.definition) if whole else None,
         input_schema=dict(tool.input_schema),
         output_schema=dict(output_schema) if output_schema is not None else None,
@@ -175,7 +199,25 @@ def offer_out(offer: Offer) -> wire.OfferOut:
     """Show an offer; its key is a reference, never a key."""
     shown = _facts_out(offer)
     shown["api_key"] = mask_value(offer.api_key) if offer.api_key else None
+    shown["launch"] = _launch_out(offer.launch) if offer.launch else None
     return wire.OfferOut(**shown)
+
+
+def _without_defaults(value: str) -> str:
+    """Mask around references, whose defaults may be secret; a plain literal is none."""
+    return mask_value(value) if has_reference(value) else value
+
+
+def _launch_out(launch: Launch) -> wire.LaunchOut:
+    return wire.LaunchOut(
+        command=launch.command,
+        args=[_without_defaults(arg) for arg in launch.args],
+        env={name: _without_defaults(value) for name, value in launch.env.items()},
+        cwd=launch.cwd,
+        health=launch.health,
+        start_timeout_s=launch.start_timeout_s,
+        idle_timeout_s=launch.idle_timeout_s,
+    )
 
 
 def _entry_fields(entry: Entry) -> dict[str, Any]:
@@ -194,7 +236,14 @@ def _entry_fields(entry: Entry) -> dict[str, Any]:
         "revision": entry.revision,
         "added_at": entry.added_at,
         "updated_at": entry.updated_at,
+        "trust": entry.trust if owned else Trust.TRUSTED,
+        "marks": marks_out(entry.marks if owned else ()),
     }
+
+
+def marks_out(marks: Sequence[Mark]) -> list[wire.MarkOut]:
+    """Show marks."""
+    return [wire.MarkOut(reason=mark.reason, detail=mark.detail) for mark in marks]
 
 
 def _facts_out(described: ModelDescriptor | Offer) -> dict[str, Any]:
@@ -203,6 +252,11 @@ def _facts_out(described: ModelDescriptor | Offer) -> dict[str, Any]:
         value = getattr(described, f.name)
         is_fact = isinstance(value, Known)
         shown[f.name] = _fact_out(cast("Known[Any]", value)) if is_fact else value
+    shown["disputed"] = {
+        name: [_fact_out(known) for known in others] for name, others in described.disputed.items()
+    }
+    if isinstance(described, ModelDescriptor):
+        shown["evaluations"] = [asdict(one) for one in described.evaluations]
     return shown
 
 
@@ -252,6 +306,8 @@ def results_out(answer: Answer, hits: list[wire.SearchHit], *, grouped: bool) ->
         likelihood=answer.likelihood,
         abstained=answer.abstained,
         reranked=answer.reranked,
+        lexical_only=answer.lexical_only is not None,
+        lexical_only_reason=answer.lexical_only,
         took_ms=round(answer.took_ms, 3),
         groups=_groups(hits) if grouped else None,
     )
@@ -287,6 +343,8 @@ def hit_out(found: Found, *, detail: str, explain: bool, entry: Entry | None) ->
         alternatives=list(found.alternatives),
         required_by=list(found.required_by),
         steps=list(found.steps),
+        stale_since=found.stale_since,
+        marked=[MARKED[reason] for reason in brief.marks],
         **shown,
     )
 
@@ -318,11 +376,12 @@ def selection_out(selection: Selection, *, max_exclusions: int) -> wire.SelectRe
     return wire.SelectResults(
         choices=[_choice_out(choice) for choice in selection.choices],
         exclusions=[_exclusion_out(e) for e in selection.exclusions[:max_exclusions]],
-        excluded_by=selection.excluded_by,
+        excluded_by=dict(selection.excluded_by),
         considered=selection.considered,
         passed=selection.passed,
         notes=list(selection.notes),
         revision=selection.revision,
+        routing=routing_out(selection),
     )
 
 
@@ -335,6 +394,7 @@ def _choice_out(choice: Choice) -> wire.ChoiceOut:
         offer=offer_out(candidate.offer) if candidate.offer else None,
         alternatives=[other.provider for other in choice.alternatives if other.provider],
         reasons=list(choice.reasons),
+        expected=expectation_out(choice.expected) if choice.expected else None,
     )
 
 
@@ -352,7 +412,7 @@ def _exclusion_out(exclusion: Exclusion) -> wire.ExclusionOut:
     )
 
 
-# --- calls, syncs, changes ---------------------------------------------------------------------
+# --- calls, syncs ------------------------------------------------------------------------------
 
 
 def call_out(name: str, result: JsonObject, *, duration_ms: float) -> wire.CallOut:
@@ -374,35 +434,12 @@ def report_out(report: SyncReport) -> wire.SyncReportOut:
         added=list(report.added),
         updated=list(report.updated),
         removed=list(report.removed),
+        withheld=list(report.withheld),
+        marked=list(report.marked),
         unchanged=report.unchanged,
         quarantined=report.quarantined,
+        skipped=report.skipped,
         revision=report.revision,
         duration_s=report.duration_s,
         error=report.error,
     )
-
-
-def change_out(change: Change) -> wire.ChangeOut:
-    """Show a change; of a server's settings, no secret."""
-    return wire.ChangeOut(
-        revision=change.revision,
-        at=change.at,
-        actor=change.actor,
-        action=change.action,
-        subject=change.subject,
-        server=change.server,
-        fields=list(change.fields),
-        before=_state_out(change.subject, change.before),
-        after=_state_out(change.subject, change.after),
-    )
-
-
-def _state_out(subject: str, state: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if state is None or not subject.startswith("server:"):
-        return dict(state) if state is not None else None
-    shown = dict(state)
-    if isinstance(shown.get("url"), str):
-        shown["url"] = mask_url(shown["url"])
-    if isinstance(shown.get("args"), list):
-        shown["args"] = mask_args(shown["args"])
-    return shown

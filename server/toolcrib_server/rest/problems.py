@@ -29,11 +29,17 @@ _STATUS: dict[type[ToolcribError], int] = {
     errors.NotAuthenticated: 401,
     errors.NotPermitted: 403,
     errors.NotFound: 404,
+    errors.TooManyReaders: 503,
     errors.AlreadyExists: 409,
+    errors.EntryChanged: 409,
     errors.NotCallable: 409,
+    errors.LeaseLost: 409,
     errors.UpstreamUnavailable: 503,
     errors.UpstreamTimeout: 504,
+    errors.RateLimited: 429,
+    errors.RequestRefused: 400,
     errors.UpstreamError: 502,
+    errors.BudgetExceeded: 429,
     errors.StoreFull: 507,
     errors.StoreError: 503,
     errors.EncoderError: 503,
@@ -143,9 +149,13 @@ def _response(problem: ProblemOut, *, headers: Mapping[str, str] | None = None) 
 
 def _headers(error: ToolcribError) -> dict[str, str]:
     match error:
-        case errors.UpstreamUnavailable(retry_after_s=wait):
+        case (
+            errors.UpstreamUnavailable(retry_after_s=wait)
+            | errors.RateLimited(retry_after_s=wait)
+            | errors.BudgetExceeded(retry_after_s=wait)
+        ):
             return {"Retry-After": str(max(1, math.ceil(wait or _UPSTREAM_RETRY_S)))}
-        case errors.StoreBusy():
+        case errors.StoreBusy() | errors.TooManyReaders():
             return {"Retry-After": str(_STORE_RETRY_S)}
         case errors.NotAuthenticated():
             return {"WWW-Authenticate": "Bearer"}

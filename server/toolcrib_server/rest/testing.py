@@ -31,13 +31,18 @@ from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.learning.learner import Learner
 from toolcrib_server.learning.mode import LearningMode, Sharing
 from toolcrib_server.learning.recorder import OutcomeLog
+from toolcrib_server.routing.desk import RoutingDesk
+from toolcrib_server.routing.learner import RoutingLearner
+from toolcrib_server.routing.mode import RoutingMode
+from toolcrib_server.routing.selector import RoutedSelector
 from toolcrib_server.selection.models import ModelSelector
 from toolcrib_server.selection.question import Stages
 from toolcrib_server.selection.selector import Selector
+from toolcrib_server.sync.health import IndexGuard
 from toolcrib_server.sync.indexer import Indexer
 from toolcrib_server.sync.reconcile import SyncReport
 
-from .deps import Deps
+from .deps import Deps, Standing
 
 T = TypeVar("T")
 
@@ -153,16 +158,23 @@ def open_deps(
     failures: Mapping[str, Exception] | None = None,
     learning: LearningMode = LearningMode.FEEDBACK,
     sharing: Sharing = Sharing.PRINCIPAL,
+    routing: RoutingMode = RoutingMode.ON,
+    stopping: Callable[[], bool] = lambda: True,
 ) -> Generator[Deps]:
-    """Open what `build_api` needs over a fresh database in ``folder``."""
+    """Open what `build_api` needs over a fresh database in ``folder``.
+
+    A stream gives what there is and ends, unless ``stopping`` says otherwise.
+    """
     store = open_store(f"sqlite:///{folder / 'toolcrib.db'}")
     indexer = Indexer(store, open_encoder=HashEncoder, folder=folder / "index")
     searcher = Selector(store, indexer.index)
+    learner = RoutingLearner(store, indexer.index, mode=routing, sharing=sharing)
     try:
         yield Deps(
             store=store,
             searcher=searcher,
-            models=ModelSelector(store, indexer.index),
+            models=RoutedSelector(ModelSelector(store, indexer.index), learner, indexer.index),
+            routing=RoutingDesk(store, learner, keep=1_000),
             invoker=EchoInvoker(store, failures or {}),
             syncer=IdleSyncer(store),
             registrar=StoreRegistrar(store, indexer),
@@ -171,6 +183,8 @@ def open_deps(
             keys=keys or KeyRing(),
             version="0.0.0",
             allow_stdio=allow_stdio,
+            stopping=stopping,
+            standing=Standing(searches=searcher.meter, guard=IndexGuard(store, indexer)),
         )
     finally:
         store.close()

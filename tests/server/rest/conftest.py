@@ -20,7 +20,8 @@ from toolcrib_registry.types import (
     hash_content,
     qualified_name,
 )
-from toolcrib_server.rest import Deps, build_api
+from toolcrib_server.rest.app import build_api
+from toolcrib_server.rest.deps import Deps
 from toolcrib_server.rest.testing import open_deps
 
 

@@ -31,6 +31,8 @@ MATRIX = {
     ("DELETE", "/api/v1/tools/{name}"): WRITE,
     ("POST", "/api/v1/tools/{name}/enable"): WRITE,
     ("POST", "/api/v1/tools/{name}/disable"): WRITE,
+    ("POST", "/api/v1/tools/{name}/approve"): WRITE,
+    ("POST", "/api/v1/entries/{kind}/{name:path}/approve"): WRITE,
     ("GET", "/api/v1/entries"): READ,
     ("GET", "/api/v1/entries/{kind}/{name:path}"): READ,
     ("GET", "/api/v1/models"): READ,
@@ -46,10 +48,26 @@ MATRIX = {
     ("POST", "/api/v1/call"): READ,
     ("POST", "/api/v1/sync"): WRITE,
     ("GET", "/api/v1/sync"): READ,
+    ("GET", "/api/v1/sync/servers"): READ,
+    ("GET", "/metrics"): READ,
     ("GET", "/api/v1/changes"): READ,
+    ("GET", "/api/v1/changes/stream"): READ,
+    ("GET", "/api/v1/tools/{name}/revisions"): READ,
+    ("GET", "/api/v1/tools/{name}/revisions/{revision}"): READ,
     ("POST", "/api/v1/feedback"): READ,
     ("DELETE", "/api/v1/feedback"): READ,
     ("GET", "/api/v1/learning"): WRITE,
+    ("POST", "/api/v1/outcomes"): READ,
+    ("GET", "/api/v1/outcomes"): WRITE,
+    ("DELETE", "/api/v1/outcomes"): READ,
+    ("GET", "/api/v1/routing"): WRITE,
+    ("GET", "/api/v1/domains"): READ,
+    ("PUT", "/api/v1/domains/{name}"): WRITE,
+    ("DELETE", "/api/v1/domains/{name}"): WRITE,
+    ("POST", "/v1/chat/completions"): READ,
+    ("POST", "/v1/embeddings"): READ,
+    ("GET", "/v1/models"): READ,
+    ("GET", "/v1/models/{name:path}"): READ,
 }
 
 
@@ -62,7 +80,10 @@ def routes(app) -> Iterator[tuple[str, str]]:
 
 def filled(path: str) -> str:
     return (
-        path.replace("{kind}", "tool").replace("{name:path}", "some/name").replace("{name}", "some")
+        path.replace("{kind}", "tool")
+        .replace("{name:path}", "some/name")
+        .replace("{name}", "some")
+        .replace("{revision}", "1")
     )
 
 

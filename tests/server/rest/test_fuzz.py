@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from toolcrib_server.rest import build_api
+from toolcrib_server.rest.app import build_api
 from toolcrib_server.rest.testing import open_deps
 
 nasty = st.sampled_from(["\ud800", "\0", "${X}", "•••", "../..", "a/b", "", " ", "x" * 300])

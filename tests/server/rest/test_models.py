@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from toolcrib_registry import wire
+from toolcrib_server.catalog.own import model_of
+from toolcrib_server.guard import ApiKey, KeyRing, Role
+
 pytestmark = pytest.mark.anyio
 
 MODEL: dict[str, Any] = {
@@ -139,3 +143,79 @@ async def test_models_are_listed_by_name_and_filtered_by_text(api):
     assert [model["name"] for model in listed] == ["a/one", "b/two"]
     filtered = (await api.http.get("/api/v1/models", params={"text": "TWO"})).json()["items"]
     assert [model["name"] for model in filtered] == ["b/two"]
+
+
+# --- what can be called ------------------------------------------------------------------------
+
+KEYS = KeyRing([ApiKey("boss", "admin-key-0123456789", Role.ADMIN)])
+BOSS = {"Authorization": "Bearer admin-key-0123456789"}
+LAUNCH = {"command": "serve", "args": ["--port", "{port}"], "env": {"HF_HOME": "/models"}}
+
+
+def offering(**offer: Any) -> dict[str, Any]:
+    return {"name": "acme/local", "offers": [{"provider": "acme", **offer}]}
+
+
+async def test_a_command_is_not_registered_over_the_network(api, open_api):
+    refused = await api.http.post("/api/v1/models", json=offering(launch=LAUNCH))
+    assert refused.status_code == 403
+    assert "toolcrib import" in refused.json()["detail"]
+
+
+async def test_a_command_is_kept_and_shown_where_it_may_be_registered(open_api):
+    async with open_api(allow_stdio=True) as api:
+        made = await api.http.post("/api/v1/models", json=offering(launch=LAUNCH))
+        assert made.status_code == 201
+        shown = (await api.http.get("/api/v1/models/acme/local")).json()["offers"][0]["launch"]
+        assert shown == {
+            **LAUNCH,
+            "cwd": None,
+            "health": "/health",
+            "startTimeoutS": 300.0,
+            "idleTimeoutS": 300.0,
+        }
+        for secret in ({"args": ["--api-key", "sk-x"]}, {"env": {"HF_TOKEN": "hf_0123"}}):
+            launch = {"command": "serve", **secret}
+            refused = await api.http.post("/api/v1/models", json=offering(launch=launch))
+            assert refused.status_code == 400
+            assert "looks like a secret" in refused.json()["detail"]
+
+
+async def test_a_remote_administrator_cannot_send_this_machines_secrets_elsewhere(open_api):
+    keyed = {"apiKey": "${ACME_KEY}"}
+    async with open_api(keys=KEYS) as api:
+        api.http.headers.update(BOSS)
+        theirs = offering(endpoint="https://evil.example/v1", **keyed)
+        refused = await api.http.post("/api/v1/models", json=theirs)
+        assert refused.status_code == 403
+        hidden = offering(endpoint="https://evil.example/${ACME_KEY}")
+        assert (await api.http.post("/api/v1/models", json=hidden)).status_code == 403
+        plain = offering(endpoint="https://open.example/v1")
+        assert (await api.http.post("/api/v1/models", json=plain)).status_code == 201
+
+
+async def test_what_is_stored_may_stay_as_it_is(open_api):
+    async with open_api() as api:
+        stored = offering(endpoint="https://models.example/v1", apiKey="${ACME_KEY}")
+        assert (await api.http.post("/api/v1/models", json=stored)).status_code == 201
+        api.deps.store.put_model(
+            model_of(
+                wire.ModelIn.parse({**stored, "offers": [*stored["offers"], {"provider": "x"}]}),
+                today=datetime.now(UTC).date(),
+            ),
+            actor="test",
+        )
+    async with open_api(keys=KEYS) as api:
+        api.http.headers.update(BOSS)
+        path = "/api/v1/models/acme/local"
+        dearer = offering(endpoint="https://models.example/v2", apiKey="${ACME_KEY}", priceInUsd=2)
+        assert (await api.http.put(path, json=dearer)).status_code == 200
+        moved = offering(endpoint="https://evil.example/v1", apiKey="${ACME_KEY}")
+        assert (await api.http.put(path, json=moved)).status_code == 403
+
+
+@pytest.mark.parametrize("endpoint", ["http://user:pw@x.example/v1", "https://x.example:0/\\v1"])
+async def test_an_endpoint_that_cannot_be_called_is_refused(api, endpoint):
+    refused = await api.http.post("/api/v1/models", json=offering(endpoint=endpoint))
+    assert refused.status_code == 400
+    assert "offers.0.endpoint" in refused.json()["detail"]

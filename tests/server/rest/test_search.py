@@ -10,7 +10,7 @@ import pytest
 from toolcrib_embeddings import Signal
 from toolcrib_registry import wire
 from toolcrib_registry.types import EntryKind, Revision
-from toolcrib_server.rest import build_api
+from toolcrib_server.rest.app import build_api
 from toolcrib_server.selection.brief import brief_of
 from toolcrib_server.selection.question import EVERY_STAGE, NO_FILTERS, Filters, Rerank, Stages
 from toolcrib_server.selection.selector import Answer, Found
@@ -90,6 +90,8 @@ async def test_all_that_is_known_of_an_answer_is_shown(api):
         "likelihood": 0.3,
         "abstained": True,
         "reranked": True,
+        "lexicalOnly": False,
+        "lexicalOnlyReason": None,
         "tookMs": 4.25,
         "groups": [{"server": "desk", "names": ["desk__stapler"]}],
     }

@@ -14,7 +14,7 @@ from toolcrib_registry.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from toolcrib_server.rest import build_api
+from toolcrib_server.rest.app import build_api
 
 pytestmark = pytest.mark.anyio
 

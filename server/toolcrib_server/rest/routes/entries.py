@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from toolcrib_registry import wire
-from toolcrib_registry.types import EntryKind, ServerName
-from toolcrib_server.rest.deps import Parts, User
+from toolcrib_registry.types import EntryKind, Revision, ServerName
+from toolcrib_server.rest.deps import Admin, Parts, SeenRevision, User
 from toolcrib_server.rest.mapping import entry_out
 
 router = APIRouter(prefix="/entries", tags=["entries"])
@@ -33,10 +33,34 @@ async def list_entries(
         cursor=cursor,
         limit=limit,
     )
-    return wire.PageOut(items=[entry_out(e) for e in page.items], next_cursor=page.next_cursor)
+    stale = await parts.in_thread(parts.store.stale_servers)
+    items = [entry_out(entry, stale=stale) for entry in page.items]
+    return wire.PageOut(items=items, next_cursor=page.next_cursor)
+
+
+@router.post("/{kind}/{name:path}/approve", summary="Trust an entry as it stands")
+async def approve_entry(
+    parts: Parts,
+    admin: Admin,
+    kind: EntryKind,
+    name: wire.Text,
+    revision: SeenRevision = None,
+) -> wire.EntryOut:
+    """What it says now is pinned, and its marks are cleared; a quarantined one is found again.
+
+    With the ``revision`` that you looked at, only if it is still that one: else 409.
+    """
+    seen = None if revision is None else Revision(revision)
+    await parts.in_thread(parts.store.approve, kind, name, actor=admin.actor, seen=seen)
+    await parts.indexer.catch_up()
+    entry = await parts.in_thread(parts.store.get_entry, kind, name)
+    stale = await parts.in_thread(parts.store.stale_servers)
+    return entry_out(entry, whole=True, stale=stale)
 
 
 @router.get("/{kind}/{name:path}", summary="Read an entry")
 async def get_entry(parts: Parts, _: User, kind: EntryKind, name: wire.Text) -> wire.EntryOut:
     """With the object that its server listed, untouched."""
-    return entry_out(await parts.in_thread(parts.store.get_entry, kind, name), whole=True)
+    entry = await parts.in_thread(parts.store.get_entry, kind, name)
+    stale = await parts.in_thread(parts.store.stale_servers)
+    return entry_out(entry, whole=True, stale=stale)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import anyio
 from fastapi import APIRouter, Response
 
@@ -39,9 +41,23 @@ async def readyz(parts: Parts, response: Response) -> wire.ReadyOut:
     return wire.ReadyOut(
         ready=not blockers,
         blockers=blockers,
+        degraded=list(_degraded(parts)),
         revision=revision,
         index_revision=parts.indexer.revision,
     )
+
+
+def _degraded(parts: Deps) -> Iterator[str]:
+    """Say what does not work as it should, with no name of anything: this is open to anybody."""
+    health = parts.standing.index_health
+    if health is None:
+        return
+    if health.lexical_only:
+        yield "search goes by words alone: the embedding model cannot be used"
+    elif health.unembedded:
+        yield f"{len(health.unembedded)} entries have no vector and are found by words alone"
+    if behind := len(health.gaps) - len(health.unembedded):
+        yield f"{behind} entries are not in the index as they should be"
 
 
 async def _head(parts: Deps) -> Revision | None:

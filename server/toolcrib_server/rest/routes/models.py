@@ -15,6 +15,7 @@ from toolcrib_registry.types import ChangeAction, EntryKind, Model
 from toolcrib_server.catalog.own import model_of
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
 from toolcrib_server.rest.mapping import model_out
+from toolcrib_server.rest.offering import check_offers
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -41,6 +42,7 @@ async def add_model(
 ) -> wire.ModelOut:
     """It is findable at once. A field that is left out is unknown, and fails every hard limit."""
     model = model_of(given, today=datetime.now(UTC).date())
+    check_offers(parts, admin, model, stored=None)
     added = await parts.in_thread(parts.store.add_model, model, actor=admin.actor)
     await parts.indexer.catch_up()
     response.headers["Location"] = f"/api/v1/models/{quote(added.name)}"
@@ -73,6 +75,8 @@ async def put_model(
     if given.name != name:
         raise InvalidInput(f"The body names {given.name!r}, the path {name!r}: make them one.")
     model = model_of(given, today=datetime.now(UTC).date())
+    stored = await parts.in_thread(parts.store.find_entry, EntryKind.MODEL, name)
+    check_offers(parts, admin, model, stored=stored if isinstance(stored, Model) else None)
     change = await parts.in_thread(parts.store.put_model, model, actor=admin.actor)
     if change is not None and change.action is ChangeAction.ADDED:
         response.status_code = 201

@@ -44,7 +44,7 @@ async def add_server(
     """
     _check_kind(parts, given.transport)
     name = check_server_name(given.name, file=_REQUEST, key="name")
-    server = server_from(given, name=name, stored=None)
+    server = server_from(given, name=name, stored=None, on_change=parts.on_change)
     _check_transport(parts, admin, server.transport, stored=None)
     added = await parts.registrar.add_server(server, actor=admin.actor)
     response.headers["Location"] = f"/api/v1/servers/{added.name}"

@@ -12,10 +12,11 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import (
     EntryChanges,
     EntryKind,
+    Revision,
     ServerName,
     Tool,
 )
-from toolcrib_server.rest.deps import Admin, Deps, Parts, User
+from toolcrib_server.rest.deps import Admin, Deps, Parts, SeenRevision, User
 from toolcrib_server.rest.mapping import tool_from, tool_out
 
 router = APIRouter(prefix="/tools", tags=["tools"])
@@ -39,7 +40,8 @@ async def list_tools(
         cursor=cursor,
         limit=limit,
     )
-    tools = [tool_out(entry) for entry in page.items if isinstance(entry, Tool)]
+    stale = await parts.in_thread(parts.store.stale_servers)
+    tools = [tool_out(entry, stale=stale) for entry in page.items if isinstance(entry, Tool)]
     return wire.PageOut(items=tools, next_cursor=page.next_cursor)
 
 
@@ -57,7 +59,8 @@ async def add_tool(
 @router.get("/{name}", summary="Read a tool")
 async def get_tool(parts: Parts, _: User, name: wire.Text) -> wire.ToolOut:
     """With the object that its server listed, untouched."""
-    return tool_out(await parts.in_thread(_get, parts.store, name), whole=True)
+    tool = await parts.in_thread(_get, parts.store, name)
+    return tool_out(tool, whole=True, stale=await parts.in_thread(parts.store.stale_servers))
 
 
 @router.delete("/{name}", status_code=204, summary="Remove a tool from a catalogue")
@@ -77,6 +80,21 @@ async def enable_tool(parts: Parts, admin: Admin, name: wire.Text) -> wire.ToolO
 async def disable_tool(parts: Parts, admin: Admin, name: wire.Text) -> wire.ToolOut:
     """It is kept, but neither found nor called."""
     return await _switch(parts, name, enabled=False, actor=admin.actor)
+
+
+@router.post("/{name}/approve", summary="Trust a tool as it stands")
+async def approve_tool(
+    parts: Parts, admin: Admin, name: wire.Text, revision: SeenRevision = None
+) -> wire.ToolOut:
+    """What it says now is pinned, and its marks are cleared; a quarantined one is found again.
+
+    Undone by ``disable``. Give the ``revision`` that you looked at: if the tool has changed since,
+    nothing is approved, and the answer is 409 ``entry-changed``.
+    """
+    seen = None if revision is None else Revision(revision)
+    await parts.in_thread(parts.store.approve, EntryKind.TOOL, name, actor=admin.actor, seen=seen)
+    await parts.indexer.catch_up()
+    return tool_out(await parts.in_thread(_get, parts.store, name), whole=True)
 
 
 async def _switch(parts: Deps, name: str, *, enabled: bool, actor: str) -> wire.ToolOut:

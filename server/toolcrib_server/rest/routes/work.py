@@ -1,4 +1,4 @@
-"""What Toolcrib does: search, select, call, sync; and the log of what changed."""
+"""What Toolcrib does: search, select, call, sync."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from pydantic import Field
 
 from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput
-from toolcrib_registry.types import Entry, EntryId, EntryKind, Revision, ServerName
+from toolcrib_registry.types import Entry, EntryId, EntryKind, ServerName
 from toolcrib_server.guard import Principal
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
 from toolcrib_server.rest.mapping import (
     call_out,
-    change_out,
     constraints_from,
     filters_from,
     hit_out,
@@ -26,11 +25,10 @@ from toolcrib_server.rest.mapping import (
     selection_out,
     stages_from,
 )
+from toolcrib_server.rest.routing import weights_from
 from toolcrib_server.selection.models import Objective
 
 router = APIRouter(tags=["work"])
-
-_MAX_REVISION = 2**63 - 1
 
 UrlQuery = Annotated[wire.Text, Field(min_length=1, max_length=10_000)]
 
@@ -105,13 +103,15 @@ async def search(parts: Parts, user: User, query: wire.SearchQuery) -> wire.Sear
 
 
 @router.post("/select", summary="Choose a model for a task, under hard limits")
-async def select(parts: Parts, _: User, query: wire.SelectQuery) -> wire.SelectResults:
+async def select(parts: Parts, user: User, query: wire.SelectQuery) -> wire.SelectResults:
     """An unknown field never passes a limit; each exclusion names field, value, bound, source."""
     selection = await parts.models.select(
         query.task,
         constraints=constraints_from(query.constraints),
         objective=Objective(query.objective),
         k=query.k,
+        principal=user.name,
+        weights=weights_from(query.weights),
     )
     return selection_out(selection, max_exclusions=query.max_exclusions)
 
@@ -150,25 +150,6 @@ async def sync_status(parts: Parts, _: User) -> wire.SyncStatusOut:
         servers=counts.servers,
         entries={kind.value: number for kind, number in counts.entries.items()},
     )
-
-
-@router.get("/changes", summary="What changed since a revision")
-async def list_changes(
-    parts: Parts,
-    _: User,
-    since: Annotated[int, Query(ge=0, le=_MAX_REVISION)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    server: wire.Text | None = None,
-) -> wire.ChangesOut:
-    """Oldest first. Ask on with ``since=next`` until ``items`` is empty."""
-    changes = await parts.in_thread(
-        parts.store.list_changes,
-        since=Revision(since),
-        limit=limit,
-        server=ServerName(server) if server is not None else None,
-    )
-    items = [change_out(change) for change in changes]
-    return wire.ChangesOut(items=items, next=items[-1].revision if items else since)
 
 
 async def _search(parts: Deps, user: Principal, query: wire.SearchQuery) -> wire.SearchResults:
