@@ -164,6 +164,8 @@ class _Lines:
     def print(self, look: Look) -> None:
         """Print what is new since the last look."""
         if look.served is not self._served:
+            if self._served is None:
+                print_note(f"Each line: time  {'  '.join(_COLUMNS)}")
             self._served = look.served
             print_note(say_presence(look))
         for state in look.states:

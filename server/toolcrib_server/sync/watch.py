@@ -41,6 +41,7 @@ class Watcher:
         self._reconciler = reconciler
         self._agenda = Agenda(patience or Patience())
         self._refresh_s = refresh_s
+        self._failing: set[ServerName] = set()
         self._wake = anyio.Event()
 
     def notice(self, name: ServerName) -> None:
@@ -110,10 +111,18 @@ class Watcher:
             due_s: float | None = now_s + _TRY_AGAIN_S
         else:
             due_s = _due_s(report.next_attempt_at, now_s)
-            if report.error:
-                logger.warning("Sync of %s failed: %s", report.server, report.error)
+            self._tell(report)
         self._agenda.finish(report.server, due_s=due_s, now_s=now_s)
         self._wake.set()
+
+    def _tell(self, report: SyncReport) -> None:
+        """Log what became of a server; that one is still down is no news."""
+        if report.error and report.server not in self._failing:
+            logger.warning("Sync of %s failed: %s", report.server, report.error)
+            self._failing.add(report.server)
+        elif not report.error and report.server in self._failing:
+            logger.info("Sync of %s succeeds again", report.server)
+            self._failing.discard(report.server)
 
 
 def _due_s(at: datetime | None, now_s: float) -> float | None:

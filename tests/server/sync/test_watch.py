@@ -101,6 +101,17 @@ async def test_a_server_that_failed_is_tried_again_by_itself(house: House) -> No
         await until_known(house, "clock__now")
 
 
+async def test_a_server_that_stays_down_is_told_of_once(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.register("clock")
+    async with watching(house, interval_s=60):
+        with anyio.fail_after(10):
+            while len(house.lister.asked) < 4:  # noqa: ASYNC110  # the lister has no events
+                await anyio.sleep(0.01)
+        assert caplog.text.count("Sync of clock failed") == 1
+
+
 async def test_a_server_that_another_process_registers_is_found(house: House) -> None:
     async with watching(house, interval_s=60):
         house.lister.tell("clock", tool("now"))
