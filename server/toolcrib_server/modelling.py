@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from toolcrib_registry.store import Store
+from toolcrib_registry.types import EntryKind
 
 from .invocation.audit import AuditLog
 from .invocation.breakers import Breakers
@@ -32,8 +33,9 @@ from .upstream.secrets import SecretStore
 if TYPE_CHECKING:
     from toolcrib_embeddings.search import SearchIndex
 
-_RECALLED = 5_000
-"""Audit records that are read once, to know what was measured and spent before."""
+_MEASURED = 5_000
+_SPENT = 1_000_000
+"""Audit records of models that are read once, to know what was measured, and spent today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,11 @@ def build_desk(
 
     async def recall() -> None:
         await audit.flush()
-        records = await anyio.to_thread.run_sync(partial(store.list_calls, limit=_RECALLED))
-        figures.recall(records)
-        budgets.recall(records)
+        listing = partial(store.list_calls, kind=EntryKind.MODEL)
+        figures.recall(await anyio.to_thread.run_sync(partial(listing, limit=_MEASURED)))
+        if settings.model_budgets:
+            today = partial(listing, since=budgets.began, limit=_SPENT)
+            budgets.recall(await anyio.to_thread.run_sync(today))
 
     invoker = ModelInvoker(
         links.client,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, insert, select
 
 from toolcrib_registry.tables import CallRow
-from toolcrib_registry.types import CallRecord, EntryId, ServerName
+from toolcrib_registry.types import CallRecord, EntryId, EntryKind, ServerName, entry_id
 
 
 def record(session: Session, records: Sequence[CallRecord]) -> None:
@@ -17,9 +18,15 @@ def record(session: Session, records: Sequence[CallRecord]) -> None:
         session.exec(insert(CallRow), params=[call_columns(one) for one in records])
 
 
-def list_latest(session: Session, *, limit: int) -> tuple[CallRecord, ...]:
+def list_latest(
+    session: Session, *, kind: EntryKind | None, since: datetime | None, limit: int
+) -> tuple[CallRecord, ...]:
     """List the latest records, newest first."""
     query = select(CallRow).order_by(col(CallRow.at).desc(), col(CallRow.id).desc()).limit(limit)
+    if kind is not None:
+        query = query.where(col(CallRow.subject).startswith(entry_id(kind, "")))
+    if since is not None:
+        query = query.where(CallRow.at >= since)
     return tuple(call_from(row) for row in session.exec(query))
 
 

@@ -512,10 +512,12 @@ class Store:
         with self._database.writing() as session:
             calls.record(session, records)
 
-    def list_calls(self, *, limit: int = 100) -> tuple[CallRecord, ...]:
-        """List the latest audit records, newest first."""
+    def list_calls(
+        self, *, kind: EntryKind | None = None, since: datetime | None = None, limit: int = 100
+    ) -> tuple[CallRecord, ...]:
+        """List the latest audit records, newest first: of a kind, from a time on."""
         with self._database.reading() as session:
-            return calls.list_latest(session, limit=_checked(limit))
+            return calls.list_latest(session, kind=kind, since=since, limit=_checked(limit))
 
     # --- learning from use -----------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Knows keys by name and sums in USD; nothing of models.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Protocol
 
 from toolcrib_registry.errors import BudgetExceeded, NotCallable
@@ -49,6 +49,11 @@ class DailyBudgets:
         self._day = now().date()
         self._spent: dict[str, float] = {}
         self._reserved: dict[str, float] = {}
+
+    @property
+    def began(self) -> datetime:
+        """When the day began whose spending is counted."""
+        return datetime.combine(self._day, time.min, tzinfo=UTC)
 
     def reserve(self, principal: str, cost_usd: float | None, what: str) -> float:
         """Set aside what a call is expected to cost; return that.

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import CallRecord, EntryId, ServerName
+from toolcrib_registry.types import CallRecord, EntryId, EntryKind, ServerName
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -31,4 +32,12 @@ def test_records_come_back_newest_first(store: Store) -> None:
 
     assert store.list_calls(limit=3) == (records[4], records[3], records[2])
     assert store.list_calls() == tuple(reversed(records))
+    assert store.list_calls(since=records[3].at) == (records[4], records[3])
     assert store.head() == 0
+
+
+def test_records_of_a_kind_are_found_under_any_number_of_others(store: Store) -> None:
+    of_model = replace(record(0), subject=EntryId("model:org/small"))
+    store.record_calls([of_model, *(record(number) for number in range(1, 30))])
+
+    assert store.list_calls(kind=EntryKind.MODEL, limit=1) == (of_model,)
