@@ -26,14 +26,18 @@ async def served(app: Any) -> AsyncGenerator[str]:
     server = uvicorn.Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
-        with anyio.fail_after(20):
-            while not server.started:
-                await anyio.lowlevel.checkpoint()
-        port = server.servers[0].sockets[0].getsockname()[1]
         try:
+            with anyio.fail_after(20):
+                while not server.started:
+                    await anyio.lowlevel.checkpoint()
+            port = server.servers[0].sockets[0].getsockname()[1]
             yield f"http://127.0.0.1:{port}"
         finally:
+            # Not by cancelling, which would leave the listening socket to the collector.
             server.should_exit = True
+            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
+                while server.servers and server.servers[0].is_serving():  # noqa: ASYNC110  # uvicorn tells nobody
+                    await anyio.sleep(0.02)
 
 
 def clock() -> MCPServer:

@@ -85,10 +85,10 @@ def run(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> T:
     return anyio.run(inside, backend_options={"use_uvloop": sys.platform != "win32"})
 
 
-def run_until_interrupted(work: Callable[[Runtime], Awaitable[T]]) -> None:
+def run_until_interrupted(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> None:
     """Do work that has no end of its own: an interruption is its ordinary end."""
     try:
-        run(work)
+        run(work, **overrides)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return
 

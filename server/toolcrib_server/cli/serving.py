@@ -27,7 +27,7 @@ from toolcrib_server.runtime import Runtime
 from .assistant import serve_stdio
 from .options import AsJson
 from .output import print_json, print_line, print_note, print_table
-from .running import EXIT_FAILED, read_settings, run
+from .running import EXIT_FAILED, read_settings, run, run_until_interrupted
 
 if TYPE_CHECKING:
     from toolcrib_server.doctor import Check, Repair
@@ -57,7 +57,8 @@ def serve(
         print_note(f"Toolcrib serves MCP at {where}/mcp and REST at {where}/api/v1. Ctrl-C ends.")
         await serve_http(runtime, listener)
 
-    run(work, host=host, port=port)
+    # Also before the web server has taken the signals over.
+    run_until_interrupted(work, host=host, port=port)
 
 
 def stdio() -> None:
