@@ -1,0 +1,1 @@
+"""Serves an upstream server to clients as it is, whichever era either side speaks."""
