@@ -287,7 +287,7 @@ class TransportOut(WireOut):
     source: str | None = None
 
 
-class QuarantinedOut(WireOut):
+class MalformedOut(WireOut):
     """One listed object that was set aside, and why."""
 
     kind: EntryKind
@@ -306,7 +306,8 @@ class HealthOfServerOut(WireOut):
     reported_name: str | None = None
     reported_version: str | None = None
     instructions: str | None = None
-    quarantined: list[QuarantinedOut] = []
+    malformed: list[MalformedOut] = []
+    """What it lists that could not be read, and was left out."""
 
 
 class ServerOut(WireOut):
@@ -968,13 +969,13 @@ class SyncReportOut(WireOut):
     added: list[str] = []
     updated: list[str] = []
     removed: list[str] = []
-    withheld: list[str] = []
+    quarantined: list[str] = []
     """New or changed, and neither found nor callable until somebody approves."""
     marked: list[str] = []
-    """Among those added, updated and withheld: what somebody should look at."""
+    """Among those added, updated and quarantined: what somebody should look at."""
     unchanged: int = 0
-    quarantined: int = 0
-    """Listed objects that were malformed, and set aside."""
+    malformed: int = 0
+    """Listed objects that could not be read, and were left out."""
     skipped: bool = False
     """Another process was at it; nothing was done here."""
     revision: int = 0

@@ -293,7 +293,7 @@ def _examine_server(server: Server) -> Check:
     detail = f"{health.status}, protocol {health.protocol_version or 'unknown'}"
     if health.quarantined:
         aside = "; ".join(f"{q.name}: {q.reason}" for q in health.quarantined[:3])
-        detail = f"{detail}, {len(health.quarantined)} set aside"
+        detail = f"{detail}, {len(health.quarantined)} malformed"
         return Check(name, detail, ok=False, advice=aside)
     return Check(name, detail)
 

@@ -345,8 +345,8 @@ def _announce(_: Runtime, report: SyncReport) -> None:
 
 
 def _wanting_a_look(report: SyncReport) -> Iterator[str]:
-    marked = [id_ for id_ in report.marked if id_ not in report.withheld]
-    for what, ids in (("quarantined", report.withheld), ("marked", marked)):
+    marked = [id_ for id_ in report.marked if id_ not in report.quarantined]
+    for what, ids in (("quarantined", report.quarantined), ("marked", marked)):
         if ids:
             names = ", ".join(split_id(id_)[1] for id_ in ids[:_SHOWN_NAMES])
             more = f" and {len(ids) - _SHOWN_NAMES} more" if len(ids) > _SHOWN_NAMES else ""
@@ -365,13 +365,15 @@ def _show_reports(reports: Sequence[SyncReport], *, as_json: bool) -> None:
             len(r.updated),
             len(r.removed),
             r.unchanged,
-            r.quarantined,
+            len(r.quarantined),
+            r.malformed,
             f"{r.duration_s:.1f} s",
         )
         for r in reports
     ]
     columns = (
-        "server", "status", "added", "updated", "removed", "unchanged", "set aside", "took",
+        "server", "status", "added", "updated", "removed", "unchanged", "quarantined", "malformed",
+        "took",
     )  # fmt: skip
     print_table(columns, rows, empty="No server is registered and enabled: nothing to sync.")
     for report in reports:

@@ -104,9 +104,9 @@ def transport_from(given: wire.StdioIn | wire.HttpIn | wire.CatalogIn) -> Transp
 def server_out(server: Server) -> wire.ServerOut:
     """Show a server, without what is secret."""
     health: dict[str, Any] = {f.name: getattr(server.health, f.name) for f in fields(server.health)}
-    health["quarantined"] = [
-        wire.QuarantinedOut(kind=q.kind, name=q.name, reason=q.reason)
-        for q in server.health.quarantined
+    health["malformed"] = [
+        wire.MalformedOut(kind=q.kind, name=q.name, reason=q.reason)
+        for q in health.pop("quarantined")
     ]
     return wire.ServerOut(
         name=server.name,
@@ -434,10 +434,10 @@ def report_out(report: SyncReport) -> wire.SyncReportOut:
         added=list(report.added),
         updated=list(report.updated),
         removed=list(report.removed),
-        withheld=list(report.withheld),
+        quarantined=list(report.quarantined),
         marked=list(report.marked),
         unchanged=report.unchanged,
-        quarantined=report.quarantined,
+        malformed=report.malformed,
         skipped=report.skipped,
         revision=report.revision,
         duration_s=report.duration_s,

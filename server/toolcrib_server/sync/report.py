@@ -27,15 +27,15 @@ class SyncReport:
     added: tuple[EntryId, ...] = ()
     updated: tuple[EntryId, ...] = ()
     removed: tuple[EntryId, ...] = ()
-    withheld: tuple[EntryId, ...] = ()
+    quarantined: tuple[EntryId, ...] = ()
     """New or changed, and neither found nor callable until somebody approves."""
     marked: tuple[EntryId, ...] = ()
-    """Among those added, updated and withheld: what somebody should look at."""
+    """Among those added, updated and quarantined: what somebody should look at."""
     renamed: Mapping[EntryId, EntryId] = field(default_factory=dict[EntryId, EntryId])
     """Removed ids and those that took their place, which are among the added."""
     unchanged: int = 0
-    quarantined: int = 0
-    """Listed objects that were malformed, and set aside."""
+    malformed: int = 0
+    """Listed objects that could not be read, and were left out."""
     revision: Revision = Revision(0)
     """How far the index is."""
     duration_s: float = 0.0
@@ -47,7 +47,7 @@ class SyncReport:
     @property
     def changed(self) -> bool:
         """Whether anything in the registry is different now."""
-        return bool(self.added or self.updated or self.removed or self.withheld)
+        return bool(self.added or self.updated or self.removed or self.quarantined)
 
     @property
     def totals(self) -> SyncTotals:
@@ -59,7 +59,7 @@ class SyncReport:
             failed=int(failed),
             skipped=int(self.skipped),
             added=len(self.added),
-            updated=len(self.updated) + len(self.withheld),
+            updated=len(self.updated) + len(self.quarantined),
             removed=len(self.removed),
             seconds=self.duration_s,
         )
@@ -72,7 +72,7 @@ def changes_in_brief(changes: Sequence[Change]) -> dict[str, object]:
         "added": _subjects(of_entries, ChangeAction.ADDED),
         "updated": _subjects(of_entries, ChangeAction.UPDATED),
         "removed": _subjects(of_entries, ChangeAction.REMOVED),
-        "withheld": _subjects(of_entries, ChangeAction.QUARANTINED),
+        "quarantined": _subjects(of_entries, ChangeAction.QUARANTINED),
         "marked": tuple(EntryId(each.subject) for each in of_entries if each.marks),
         "renamed": {
             EntryId(each.subject): each.related

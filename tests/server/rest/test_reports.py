@@ -5,16 +5,16 @@ from toolcrib_server.rest.mapping import report_out
 from toolcrib_server.sync.report import SyncReport
 
 
-def test_a_report_names_what_was_withheld_and_marked() -> None:
+def test_a_report_names_what_was_quarantined_and_marked() -> None:
     held, marked = EntryId("tool:files__write"), EntryId("tool:files__read")
     report = SyncReport(
         server=ServerName("files"),
         status=ServerStatus.READY,
         updated=(marked,),
-        withheld=(held,),
+        quarantined=(held,),
         marked=(marked, held),
         skipped=True,
     )
     shown = report_out(report).model_dump(by_alias=True)
-    assert (shown["withheld"], shown["marked"]) == ([held], [marked, held])
+    assert (shown["quarantined"], shown["marked"]) == ([held], [marked, held])
     assert shown["skipped"] is True

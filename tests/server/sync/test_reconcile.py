@@ -152,7 +152,7 @@ async def test_what_was_set_aside_is_kept_with_its_reason(house: House) -> None:
     house.lister.tell("clock", tool("now"), tool("now", "again"))
     (report,) = await house.reconciler.sync()
     assert report.status is ServerStatus.DEGRADED
-    assert report.quarantined == 1
+    assert report.malformed == 1
     (aside,) = house.store.get_server(ServerName("clock")).health.quarantined
     assert "is taken" in aside.reason
 
@@ -467,7 +467,7 @@ async def test_the_review_decides_what_is_written(house: House) -> None:
     wary = Reconciler(house.store, house.lister, house.indexer, review=review)
     (report,) = await wary.sync()
     assert report.added == ("tool:clock__now",)
-    assert report.withheld == ("tool:clock__evil",)
+    assert report.quarantined == ("tool:clock__evil",)
     assert report.changed
     assert "tool:clock__evil" not in await house.indexer.index()
     house.lister.tell("clock", tool("now", "Says more."), tool("evil"))
