@@ -27,6 +27,7 @@ OutcomeLike: TypeAlias = wire.OutcomeIn | JsonObject
 Source: TypeAlias = Literal["feedback", "verifier", "import", "aptitude"]
 ModelLike: TypeAlias = wire.ModelIn | JsonObject
 """A model of the contract, or its fields as a dict in either spelling."""
+ViewLike: TypeAlias = wire.ViewIn | JsonObject
 
 _API = "/api/v1"
 _CHAT = "/v1/chat/completions"
@@ -139,6 +140,7 @@ def chat(
     constraints: wire.ConstraintsIn | JsonObject | None,
     objective: Objective | None,
     parameters: JsonObject | None,
+    cascade: bool | JsonObject,
     timeout_s: float | None,
 ) -> Request[wire.ChatOut]:
     """Ask a model. Unless given a deadline, the server's own applies."""
@@ -148,6 +150,8 @@ def chat(
         own["objective"] = objective
     if timeout_s is not None:
         own["timeout_s"] = timeout_s
+    if cascade is not False:
+        own["cascade"] = cascade
     body = {**(parameters or {}), "model": model, "messages": told, "toolcrib": own}
     body.pop("stream", None)
     wait_s = _LONG_S if timeout_s is None else timeout_s
@@ -297,6 +301,42 @@ def remove_model(name: str) -> Request[None]:
 def switch_model(name: str, *, enabled: bool) -> Request[wire.ModelOut]:
     """Switch a model on or off."""
     return _post(f"/models/{_path(name)}/{_switch(enabled=enabled)}", None, wire.ModelOut)
+
+
+# --- views -------------------------------------------------------------------------------------
+
+
+def list_views() -> Listing[wire.ViewOut]:
+    """List views."""
+    return _list("/views", wire.ViewOut)
+
+
+def get_view(name: str) -> Request[wire.ViewOut]:
+    """Read a view."""
+    return _get(f"/views/{_part(name)}", wire.ViewOut)
+
+
+def show_view(name: str) -> Request[wire.ViewShownOut]:
+    """See what a client of a view is shown."""
+    return _get(f"/views/{_part(name)}/shown", wire.ViewShownOut)
+
+
+def add_view(view: ViewLike) -> Request[wire.ViewOut]:
+    """Save a new view."""
+    return _post("/views", _body(wire.ViewIn, view), wire.ViewOut)
+
+
+def put_view(view: ViewLike, *, revision: int | None = None) -> Request[wire.ViewOut]:
+    """Save a view, new or in the place of one."""
+    body = _body(wire.ViewIn, view)
+    request = _send("PUT", f"/views/{_part(body['name'])}", body, wire.ViewOut)
+    seen = _given({"revision": None if revision is None else str(revision)})
+    return replace(request, params=seen)
+
+
+def remove_view(name: str) -> Request[None]:
+    """Remove a view."""
+    return _delete(f"/views/{_part(name)}")
 
 
 # --- syncs, changes, health --------------------------------------------------------------------

@@ -26,6 +26,7 @@ from .requests import (
     ServerLike,
     Source,
     Verdict,
+    ViewLike,
 )
 from .transport import (
     CUT_OFF,
@@ -168,12 +169,14 @@ class Toolcrib:
         constraints: wire.ConstraintsIn | JsonObject | None = None,
         objective: Objective | None = None,
         parameters: JsonObject | None = None,
+        cascade: bool | JsonObject = False,
         timeout_s: float | None = None,
     ) -> wire.ChatOut:
         """Have a model answer a text or a chat: the one named, or one chosen within the limits.
 
         ``parameters`` are further ones of OpenAI's chat API, as ``max_tokens`` or ``tools``. For
-        streams use OpenAI's own client at ``/v1``.
+        streams use OpenAI's own client at ``/v1``. ``cascade`` asks a small model first and checks
+        its answer, as ``{"verify": [{"kind": "pattern", "pattern": "^[0-9]+$"}]}``.
         """
         return self._send(
             requests.chat(
@@ -182,6 +185,7 @@ class Toolcrib:
                 constraints=constraints,
                 objective=objective,
                 parameters=parameters,
+                cascade=cascade,
                 timeout_s=timeout_s,
             )
         )
@@ -303,6 +307,32 @@ class Toolcrib:
     def disable_model(self, name: str) -> wire.ModelOut:
         """Switch a model off: it is neither found nor chosen."""
         return self._send(requests.switch_model(name, enabled=False))
+
+    # --- views ---------------------------------------------------------------------------------
+
+    def list_views(self) -> Iterator[wire.ViewOut]:
+        """List views, by name."""
+        return self._pages(requests.list_views())
+
+    def get_view(self, name: str) -> wire.ViewOut:
+        """Read a view: what it selects, and how it shows it."""
+        return self._send(requests.get_view(name))
+
+    def show_view(self, name: str) -> wire.ViewShownOut:
+        """See what a client of a view is shown, and what of it does not hold any more."""
+        return self._send(requests.show_view(name))
+
+    def add_view(self, view: ViewLike) -> wire.ViewOut:
+        """Save a new view; it is served at once."""
+        return self._send(requests.add_view(view))
+
+    def put_view(self, view: ViewLike, *, revision: int | None = None) -> wire.ViewOut:
+        """Save a view, new or in the place of one; with ``revision``, if it is still that one."""
+        return self._send(requests.put_view(view, revision=revision))
+
+    def remove_view(self, name: str) -> None:
+        """Remove a view; its tools stay."""
+        self._send(requests.remove_view(name))
 
     # --- syncs, changes, health ----------------------------------------------------------------
 

@@ -483,8 +483,88 @@ def test_the_command_line_chats(tmp_path, monkeypatch, capsys):
     assert "price_in_usd is unknown" in err
     code, _, err = run("chat", " ")
     assert code == 2
+    climb = ("chat", "say hello", "--up", "hello", "--verify")
+    code, out, err = run(*climb, "pattern:^[0-9]+$")
+    assert (code, out) == (0, f"{ANSWER}\n")
+    assert "hello rejected: the pattern is not found in it" in err
+    assert "No answer was accepted (every check is certain); this is the best." in err
+    code, out, _ = run(*climb, "pattern:^Hello", "--json")
+    assert json.loads(out)["cascade"]["accepted"] is True
+    code, _, err = run(*climb, "json-schema:/no/such/file")
+    assert (code, "/no/such/file cannot be read" in err) == (2, True)
+    assert "two models" in run("chat", "say hello", "--cascade")[2]
     seen = tmp_path / "seen.jsonl"
     seen.write_text(json.dumps({"query": "greet me", "model": "hello", "score": 1}))
     assert run("outcomes", "import", str(seen))[0] == 0
     assert "Expected score" in run("chat", "say hello")[2]
     assert "Expected score" not in run("chat", "say hello", "--objective", "cost")[2]
+
+
+# --- cascades ----------------------------------------------------------------------------------
+
+LADDER: Any = {
+    "models": ["small", "large"],
+    "verify": [{"kind": "pattern", "pattern": "^[0-9]+$"}],
+}
+
+
+async def register_ladder(door: Door) -> None:
+    await door.register(
+        model(door.provider, "says:seventeen", name="small"),
+        model(door.provider, "says:17", name="large", price=10.0),
+    )
+
+
+async def test_a_cascade_asks_the_larger_model_when_a_check_rejects_the_smaller(door):
+    await register_ladder(door)
+    raw = await door.client.chat.completions.with_raw_response.create(
+        model="auto", messages=HELLO, extra_body={"toolcrib": {"cascade": LADDER}}
+    )
+    answer = raw.parse()
+    assert answer.choices[0].message.content == "17"
+    assert raw.headers["x-toolcrib-model"] == "large"
+    assert raw.headers["x-toolcrib-cascade"].startswith("small rejected: ")
+    climbed = answer.model_extra["toolcrib"]["cascade"]
+    assert [step["accepted"] for step in climbed["steps"]] == [False, True]
+    assert float(raw.headers["x-toolcrib-cost-usd"]) == pytest.approx(climbed["costUsd"])
+    assert climbed["costUsd"] == pytest.approx((12 + 7 * 10 + 5) / 1e6)
+
+
+async def test_a_stream_of_a_cascade_brings_the_answer_that_was_accepted(door):
+    await register_ladder(door)
+    stream = await door.chat(
+        stream=True,
+        stream_options={"include_usage": True},
+        extra_body={"toolcrib": {"cascade": LADDER}},
+    )
+    chunks = [chunk async for chunk in stream]
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "17"
+    assert chunks[0].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.completion_tokens == len(WORDS)
+    assert all("stream" not in body for body in door.provider.bodies)
+
+
+async def test_a_plan_that_makes_no_sense_is_refused_before_anybody_is_asked(door):
+    await register_ladder(door)
+    with pytest.raises(openai.BadRequestError, match="no field 'verfy'"):
+        await door.chat(extra_body={"toolcrib": {"cascade": {"verfy": []}}})
+    assert door.provider.bodies == []
+
+
+async def test_the_python_client_climbs(door):
+    await register_ladder(door)
+    async with AsyncToolcrib(door.house.url) as crib:
+        answer = await crib.chat("how many?", cascade=LADDER)
+    assert (answer.text, answer.model) == ("17", "large")
+    assert answer.cascade is not None
+    assert answer.cascade["accepted"] is True
+
+
+async def test_what_checks_said_is_learned_from(door):
+    await register_ladder(door)
+    await door.chat(extra_body={"toolcrib": {"cascade": LADDER}})
+    outcomes = await door.house.runtime.routing.list_outcomes()
+    assert {(one.model, one.score, one.source.value) for one in outcomes} == {
+        ("small", 0.0, "verifier"),
+        ("large", 1.0, "verifier"),
+    }

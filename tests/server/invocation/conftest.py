@@ -1,148 +1,236 @@
-"""A model desk: a scripted provider, offers of it by mood, and the one way out over both."""
+"""The call path over real parts: a store, a pool, and servers that are reached over the network."""
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from functools import partial
+import contextlib
+import importlib.util
+import socket
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from toolcrib_migrations import open_store
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Known, Launch, Model, Offer
+from toolcrib_registry.types import (
+    CallRecord,
+    EntryChanges,
+    EntryKind,
+    HttpTransport,
+    JsonObject,
+    Mark,
+    Prompt,
+    Resource,
+    Server,
+    ServerName,
+    StdioTransport,
+    Tool,
+    Trust,
+    hash_content,
+)
 from toolcrib_server.invocation.audit import AuditLog
-from toolcrib_server.invocation.breakers import Breakers
-from toolcrib_server.invocation.figures import RollingFigures
-from toolcrib_server.invocation.models import ModelInvoker, ModelOrder, Permit
-from toolcrib_server.invocation.picking import Pick
-from toolcrib_server.invocation.spending import DailyBudgets
-from toolcrib_server.selection.candidate import Candidate
-from toolcrib_server.upstream.models.client import ModelClient
-from toolcrib_server.upstream.models.limits import ModelLimits
-from toolcrib_server.upstream.models.local import LocalServers
-from toolcrib_server.upstream.models.target import resolve_target
-from toolcrib_server.upstream.models.testing import Provider, open_provider
+from toolcrib_server.invocation.invoker import Invoker
+from toolcrib_server.invocation.permission import Permission
+from toolcrib_server.invocation.policy import Policies
+from toolcrib_server.invocation.quota import Quota
+from toolcrib_server.invocation.telemetry import Telemetry
+from toolcrib_server.upstream.pool import ConnectionPool
 
-MESSAGES = [{"role": "user", "content": "hello"}]
+SCRIPT = Path(__file__).parent / "servers" / "workshop.py"
 
 
-class NoSecrets:
-    def find(self, key: str) -> str | None:
-        return None
+def load_workshop() -> Any:
+    """Load the script that is run as a child process too: tests are no package."""
+    spec = importlib.util.spec_from_file_location("workshop", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Workshop()
 
 
-def known(value):
-    return Known(value, "test", date(2026, 1, 1))
+class Unsteady:
+    """An ASGI application in front of another: some calls are answered 503, or never."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.failures = 0
+        """How many of the next ``tools/call`` and ``resources/read`` are answered 503."""
+        self.refused = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope.get("headers") or ())
+        method = headers.get(b"mcp-method", b"")
+        if self.failures and method in {b"tools/call", b"resources/read"}:
+            self.failures -= 1
+            self.refused += 1
+            await receive()
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._app(scope, receive, send)
 
 
 @dataclass
-class Clock:
-    """Time that passes only when told to."""
+class Running:
+    """A workshop that is served on loopback by a thread."""
 
-    seconds: float = 0.0
+    workshop: Any
+    door: Unsteady
+    port: int
+    stop: Callable[[], None]
 
-    def monotonic(self) -> float:
-        return 1000.0 + self.seconds
+    def server(self, name: str = "shop", **more: Any) -> Server:
+        url = f"http://127.0.0.1:{self.port}/mcp"
+        return Server(name=ServerName(name), transport=HttpTransport(url), **more)
 
-    def utc(self) -> datetime:
-        return datetime.fromtimestamp(1_790_000_000 + self.seconds, tz=UTC)
+
+@pytest.fixture
+def start_workshop() -> Iterator[Any]:
+    """Serve workshops until the test ends."""
+    with contextlib.ExitStack() as stack:
+
+        def start(port: int = 0) -> Running:
+            workshop = load_workshop()
+            door = Unsteady(workshop.server.streamable_http_app())
+            own = stack.enter_context(contextlib.ExitStack())
+            port = serve(own, door, workshop.released.set, port=port)
+            return Running(workshop, door, port, own.close)
+
+        yield start
+
+
+def serve(
+    stack: contextlib.ExitStack, app: Any, release: Any = lambda: None, *, port: int = 0
+) -> int:
+    """Serve an application until the stack is closed; return its port."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        release()
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+        assert not thread.is_alive()
+
+    stack.callback(stop)
+    return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def stdio_server() -> Server:
+    """Describe a workshop that is run as a child process."""
+    return Server(name=ServerName("pipe"), transport=StdioTransport(sys.executable, (str(SCRIPT),)))
 
 
 @dataclass
-class Desk:
-    """The parts, for a look inside."""
+class House:
+    """The opened parts, for a look inside."""
 
-    provider: Provider
-    invoker: ModelInvoker
-    figures: RollingFigures
-    budgets: DailyBudgets
-    breakers: Breakers
-    audit: AuditLog
     store: Store
-    clock: Clock
-    urls: dict[str, str] = field(default_factory=dict[str, str])
+    pool: ConnectionPool
+    audit: AuditLog
+    invoker: Invoker
+    spans: InMemorySpanExporter
+    noticed: list[str] = field(default_factory=list[str])
 
-    def pick(
-        self,
-        mood: str,
-        *,
-        model: str | None = None,
-        price: float | None = 1.0,
-        provider: str = "acme",
-        context: int | None = None,
-        launch: Launch | None = None,
-    ) -> Pick:
-        """Make an offer that behaves as ``mood`` says."""
-        fact = None if price is None else known(price)
-        offer = Offer(
-            provider=provider,
-            remote_model=mood,
-            endpoint=None if launch else self.provider.url,
-            price_in_usd=fact,
-            price_out_usd=fact,
-            context_tokens=None if context is None else known(context),
-            launch=launch,
-        )
-        entry = Model(name=model or mood, offers=(offer,))
-        return Pick(Candidate(entry, offer), ("as told",))
+    async def add(self, server: Server) -> Server:
+        """Register a server with all that it lists."""
+        self.store.add_server(server, actor="test")
+        listing = await self.pool.list_all(server)
+        owned = [
+            *(made(Tool, server, each, each["name"]) for each in listing.tools),
+            *(made(Prompt, server, each, each["name"]) for each in listing.prompts),
+            *(made(Resource, server, each, each["uri"]) for each in listing.resources),
+        ]
+        self.store.apply(EntryChanges(server=server.name, upserts=tuple(owned)), actor="test")
+        self.invoker.forget()
+        return server
 
-    def order(self, *picks: Pick | str, principal: str = "key-1", **more) -> ModelOrder:
-        """Make a request to those."""
-        timeout_s = more.pop("timeout_s", 5)
-        body = {"model": "auto", "messages": MESSAGES, **more}
-        those = [self.pick(pick) if isinstance(pick, str) else pick for pick in picks]
-        return ModelOrder(
-            picks=those, body=body, face="test", principal=principal, timeout_s=timeout_s
-        )
+    def mark(self, name: str, trust: Trust, marks: tuple[Mark, ...]) -> None:
+        """Say of a tool what a review would."""
+        tool = self.store.get_entry(EntryKind.TOOL, name)
+        assert isinstance(tool, Tool)
+        changed = replace(tool, trust=trust, marks=marks, content_hash=name + trust)
+        self.store.apply(EntryChanges(server=tool.server, upserts=(changed,)), actor="test")
+        self.invoker.forget()
 
-    @property
-    def asked(self) -> list[str]:
-        """Which models were asked, in order."""
-        return [str(body["model"]) for body in self.provider.bodies]
+    async def call(self, name: str, *, principal: str = "me", **arguments: Any) -> dict[str, Any]:
+        return await self.invoker.call(name, arguments, face="test", principal=principal)
+
+    async def records(self) -> tuple[CallRecord, ...]:
+        """The audit records, the latest first."""
+        await self.audit.flush()
+        return self.store.list_calls()
+
+
+def made(kind: Any, server: Server, definition: JsonObject, local_name: str, **more: Any) -> Any:
+    """Make an entry as a sync would."""
+    return kind(
+        name=f"{server.name}__{definition['name']}",
+        server=server.name,
+        local_name=local_name,
+        definition=definition,
+        content_hash=hash_content(definition),
+        **more,
+    )
 
 
 @asynccontextmanager
-async def open_desk(
+async def open_house(
     folder: Path,
+    policy: dict[str, dict[str, Any]] | None = None,
     *,
-    budgets: dict[str, float] | None = None,
-    permit: Permit | None = None,
-    recall=None,
-) -> AsyncGenerator[Desk]:
-    clock = Clock()
+    quota: Quota | None = None,
+    permission: Permission | None = None,
+    tracing: bool = False,
+    call_timeout_s: float = 60.0,
+    max_message_bytes: int = 8 * 1024 * 1024,
+) -> AsyncGenerator[House]:
+    """Open everything that a call passes through."""
     store = open_store(f"sqlite:///{folder / 'toolcrib.db'}")
-    async with AsyncExitStack() as stack:
-        stack.callback(store.close)
-        provider = await stack.enter_async_context(open_provider())
-        limits = ModelLimits(timeout_s=20, idle_timeout_s=1)
-        client = await stack.enter_async_context(ModelClient(limits))
-        servers = LocalServers(env={}, secrets=NoSecrets())
-        local = await stack.enter_async_context(servers)
-        figures, audit = RollingFigures(), AuditLog(store)
-        spending = DailyBudgets(budgets, now=clock.utc)
-        breakers = Breakers(clock.monotonic)
-        invoker = ModelInvoker(
-            client,
-            local,
-            partial(resolve_target, env={}, secrets=NoSecrets()),
-            audit=audit,
-            figures=figures,
-            budgets=spending,
-            breakers=breakers,
-            permit=permit,
-            recall=recall,
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    noticed: list[str] = []
+    async with ConnectionPool(env={}, max_message_bytes=max_message_bytes) as pool:
+        audit = AuditLog(store)
+        invoker = Invoker(
+            store,
+            pool,
+            audit,
+            notice=noticed.append,
+            quota=quota,
+            permission=permission,
+            policies=Policies(policy),
+            telemetry=Telemetry(provider if tracing else None),
+            call_timeout_s=call_timeout_s,
         )
-        yield Desk(provider, invoker, figures, spending, breakers, audit, store, clock)
+        yield House(store, pool, audit, invoker, spans, noticed)
+    store.close()
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
-    async with open_desk(tmp_path) as opened:
-        yield opened
+def house_in(tmp_path: Path) -> Any:
+    """Open a house in this test's folder."""
+
+    def open_here(policy: dict[str, dict[str, Any]] | None = None, **more: Any) -> Any:
+        return open_house(tmp_path, policy, **more)
+
+    return open_here
 
 
 @pytest.fixture
-def opened_desk(tmp_path: Path):
-    return partial(open_desk, tmp_path)
+def serve_asgi() -> Any:
+    """Serve an application until a stack is closed, and return its port."""
+    return serve

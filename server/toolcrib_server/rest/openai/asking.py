@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fastapi import Request
@@ -15,6 +15,7 @@ from fastapi import Request
 from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
+from toolcrib_server.answers.wish import CacheWish, read_wish
 from toolcrib_server.invocation.picking import read_objective
 from toolcrib_server.rest.mapping import constraints_from
 from toolcrib_server.selection.constraint import Constraints
@@ -24,8 +25,9 @@ OWN = "toolcrib"
 CONSTRAINTS_HEADER = "x-toolcrib-constraints"
 OBJECTIVE_HEADER = "x-toolcrib-objective"
 TIMEOUT_HEADER = "x-toolcrib-timeout"
+CACHE_HEADER = "x-toolcrib-cache"
 _MAX_MODEL_LENGTH = 600
-_FIELDS = ("constraints", "objective", "timeout_s")
+_FIELDS = ("constraints", "objective", "timeout_s", "cascade", "cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Asked:
     constraints: Constraints
     objective: Objective | None
     timeout_s: float | None
+    cascade: object = None
+    """How to climb, as it was written; None or False: the choice is final."""
+    cache: CacheWish = field(default_factory=CacheWish)
+    """Whether an answer that was given before will do."""
 
     @property
     def streams(self) -> bool:
@@ -69,6 +75,8 @@ async def read_request(request: Request) -> Asked:
         constraints=_constraints(own.get("constraints")),
         objective=_objective(own.get("objective")),
         timeout_s=_timeout_s(own.get("timeout_s")),
+        cascade=own.get("cascade"),
+        cache=read_wish(own.get("cache")),
     )
 
 
@@ -98,7 +106,11 @@ def _own(given: object, headers: Mapping[str, str]) -> Mapping[str, Any]:
         raise InvalidInput(
             f"{OWN} has no field {unknown[0][:80]!r}; known fields: {', '.join(_FIELDS)}."
         )
-    named = {"objective": headers.get(OBJECTIVE_HEADER), "timeout_s": headers.get(TIMEOUT_HEADER)}
+    named: dict[str, Any] = {
+        "objective": headers.get(OBJECTIVE_HEADER),
+        "timeout_s": headers.get(TIMEOUT_HEADER),
+    }
+    named["cache"] = headers.get(CACHE_HEADER)
     limits = headers.get(CONSTRAINTS_HEADER)
     if limits is not None:
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,17 +15,22 @@ from starlette.responses import JSONResponse, Response
 from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput, NotCallable
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import EntryKind, Model
+from toolcrib_registry.types import EntryKind, JsonObject, Model
+from toolcrib_server.answers.cache import AnswerCache, Lookup
+from toolcrib_server.answers.question import Asked as AskedOnce
+from toolcrib_server.answers.wish import CacheMode
+from toolcrib_server.cascade.climbing import Cascade
+from toolcrib_server.cascade.plan import CascadePlan, read_plan
 from toolcrib_server.guard import Principal
 from toolcrib_server.invocation.desk import ModelDesk
 from toolcrib_server.invocation.figures import OfferFigures, offer_key
-from toolcrib_server.invocation.models import ModelOrder
+from toolcrib_server.invocation.models import Answered, ModelFlow, ModelInvoker, ModelOrder
 from toolcrib_server.invocation.orders import check_body, check_chat
 from toolcrib_server.invocation.picking import AUTO, Pick, is_auto
 from toolcrib_server.rest.deps import Deps, Parts, User
 from toolcrib_server.selection.candidate import candidates_of
 
-from .answering import StreamedAnswer, WholeAnswer
+from .answering import StreamedAnswer, WholeAnswer, climbed_answer, kept_answer, whole_answer
 from .asking import Asked, read_request
 from .embedding import OWN_MODEL, embed_here
 
@@ -33,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1", tags=["openai"], include_in_schema=False)
 _FACE = "openai"
+_OF_STREAMS = frozenset({"stream", "stream_options"})
 
 
 @router.post("/chat/completions", summary="Answer a chat, as OpenAI's API has it")
@@ -50,9 +56,25 @@ async def complete_chat(parts: Parts, user: User, request: Request) -> Response:
     first = picks[0]
     logger.info("%s: %s. %s", asked.model, first.candidate.label, " ".join(first.reasons))
     order = _order(asked, picks, user)
+    if asked.cascade not in (None, False):
+        cascade = _cascade(parts)
+        plan = await parts.in_thread(
+            read_plan, asked.cascade, asked.body, commands=cascade.commands
+        )
+        whole = {name: value for name, value in asked.body.items() if name not in _OF_STREAMS}
+        order = replace(order, body=whole)
+        return WholeAnswer(partial(_climb, cascade, order, plan, asked))
+    cache, looked = parts.answers, await _look(parts.answers, asked, picks, user)
+    if cache is None or looked is None:
+        if asked.streams:
+            return StreamedAnswer(desk.invoker, order)
+        return WholeAnswer(partial(_answer, desk.invoker.chat, order))
+    if looked.kept is not None:
+        return kept_answer(looked, body=asked.body, shows_question=not cache.is_shared)
     if asked.streams:
-        return StreamedAnswer(desk.invoker, order)
-    return WholeAnswer(partial(desk.invoker.chat, order))
+        keep = partial(_keep_flow, cache, looked)
+        return StreamedAnswer(desk.invoker, order, looked=looked, on_whole=keep)
+    return WholeAnswer(partial(_answer_and_keep, desk.invoker, order, cache, looked))
 
 
 @router.post("/embeddings", summary="Embed texts, as OpenAI's API has it")
@@ -70,7 +92,7 @@ async def embed(parts: Parts, user: User, request: Request) -> Response:
     if not asked.body.get("input"):
         raise InvalidInput("input is missing: give a text or a list of texts.")
     picks = await desk.picker.pick_named(asked.model, constraints=asked.constraints)
-    return WholeAnswer(partial(desk.invoker.embed, _order(asked, picks, user)))
+    return WholeAnswer(partial(_answer, desk.invoker.embed, _order(asked, picks, user)))
 
 
 @router.get("/models", summary="List the models that can be called, as OpenAI's API has it")
@@ -96,6 +118,53 @@ def _desk(parts: Deps) -> ModelDesk:
     if parts.desk is None:
         raise NotCallable("This server calls no models.")
     return parts.desk
+
+
+def _cascade(parts: Deps) -> Cascade:
+    if parts.cascade is None:
+        raise NotCallable("This server climbs no cascades.")
+    return parts.cascade
+
+
+async def _answer(ask: Callable[[ModelOrder], Awaitable[Answered]], order: ModelOrder) -> Response:
+    return whole_answer(await ask(order))
+
+
+async def _look(
+    cache: AnswerCache | None, asked: Asked, picks: tuple[Pick, ...], user: Principal
+) -> Lookup | None:
+    """Look whether it was answered before; None where nobody thinks of a cache."""
+    is_off = cache is None or cache.settings.mode is CacheMode.OFF
+    if cache is None or (is_off and not asked.cache.is_asked):
+        return None
+    once = AskedOnce(
+        tenant=cache.tenant_of(user.name),
+        model=asked.model,
+        body=asked.body,
+        constraints=asked.constraints,
+        objective=asked.objective,
+        wish=asked.cache,
+    )
+    return await cache.look(once, picks, principal=user.name, face=_FACE)
+
+
+async def _answer_and_keep(
+    invoker: ModelInvoker, order: ModelOrder, cache: AnswerCache, looked: Lookup
+) -> Response:
+    answered = await invoker.chat(order)
+    cost_usd = answered.measured.cost_usd
+    cache.keep(looked, pick=answered.pick, answer=answered.answer, cost_usd=cost_usd)
+    return whole_answer(answered, looked=looked)
+
+
+def _keep_flow(cache: AnswerCache, looked: Lookup, flow: ModelFlow, answer: JsonObject) -> None:
+    cost_usd = flow.measured.cost_usd if flow.measured else None
+    cache.keep(looked, pick=flow.pick, answer=answer, cost_usd=cost_usd)
+
+
+async def _climb(cascade: Cascade, order: ModelOrder, plan: CascadePlan, asked: Asked) -> Response:
+    climbed = await cascade.climb(order, plan, constraints=asked.constraints)
+    return climbed_answer(climbed, body=asked.body)
 
 
 def _order(asked: Asked, picks: tuple[Pick, ...], user: Principal) -> ModelOrder:

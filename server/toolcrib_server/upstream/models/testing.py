@@ -21,6 +21,7 @@ import anyio.abc
 WORDS = ("Hello", " from", " a", " small", " model.")
 _SENT = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 _HOST = "127.0.0.1"
+_SAYS = "says:"
 _FAULTS: dict[str, tuple[str, dict[str, str], Mapping[str, Any]]] = {
     "rate-limited": (
         "429 Too Many Requests",
@@ -158,6 +159,8 @@ class _Connection:
 
     async def _send_whole(self, mood: str, headers: Mapping[str, str]) -> bool:
         answer = _answer(mood, headers)
+        if mood.startswith(_SAYS):
+            answer["choices"][0]["message"]["content"] = self._next_of(mood)
         text = json.dumps(answer)
         match mood:
             case "garbage":
@@ -179,6 +182,12 @@ class _Connection:
             case _:
                 pass
         return await self._send("200 OK", text)
+
+    def _next_of(self, mood: str) -> str:
+        """Say what is next in ``says:one|two``, the first again after the last."""
+        texts = mood.removeprefix(_SAYS).split("|")
+        asked = sum(body.get("model") == mood for body in self._provider.bodies)
+        return texts[(asked - 1) % len(texts)]
 
     async def _stream_answer(
         self, mood: str, body: Mapping[str, Any], headers: Mapping[str, str]
