@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.proof import campaign, houses, killing, live
+    from tests.proof import campaign, houses, killing, live, orphans
 
-__all__ = ["campaign", "houses", "killing", "live"]
+__all__ = ["campaign", "houses", "killing", "live", "orphans"]
 
 _FOLDER = Path(__file__).parent.parent / "tests" / "proof"
 

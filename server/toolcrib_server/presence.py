@@ -11,12 +11,17 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
+from .upstream.family import end_leftovers
+
 _FILE: Final = "serving.lock"
 _TRY_AGAIN_S: Final = 5.0
 
 
 async def be_present(folder: Path) -> None:
-    """Hold the lock for as long as this runs, from when nobody else does. Never returns."""
+    """Hold the lock for as long as this runs, from when nobody else does. Never returns.
+
+    What a Toolcrib that was killed may have left running is ended first.
+    """
     from filelock import FileLock, Timeout  # noqa: PLC0415  # only a process that serves needs it
 
     lock = FileLock(folder / _FILE, timeout=0, thread_local=False)
@@ -27,6 +32,7 @@ async def be_present(folder: Path) -> None:
             except (Timeout, OSError):
                 await anyio.sleep(_TRY_AGAIN_S)
             else:
+                await anyio.to_thread.run_sync(end_leftovers)
                 await anyio.sleep_forever()
     finally:
         lock.release(force=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from toolcrib_registry.types import JsonObject, canonical_json
-from toolcrib_server.upstream.decoding import holds_nul
+from toolcrib_server.jsonrpc.text import holds_nul
 
 
 @dataclass(frozen=True, slots=True)

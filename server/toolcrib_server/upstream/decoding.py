@@ -9,16 +9,11 @@ import json
 import re
 from typing import Any, cast
 
+from toolcrib_server.jsonrpc.text import MAX_DEPTH, MAX_DIGITS, is_deeper, mend
+
 from .failures import TooDeep, Unrelayable
 from .rpc import is_response
 
-MAX_DEPTH = 100
-"""Levels of lists and objects. Writers of JSON and models' providers refuse a few hundred."""
-MAX_DIGITS = 4300
-"""Digits of an integer: Python's own limit, without which reading takes quadratic time."""
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ID = r'"id"\s*:\s*"?(?P<id>\d{1,19})"?\s*'
 _VERSION = r'"jsonrpc"\s*:\s*"2\.0"\s*'
 _IS_MESSAGE = re.compile(r"\s*(?:\[\s*)?\{")
@@ -50,39 +45,7 @@ def decode(data: bytes | str) -> Any:
     if text.count("{") + text.count("[") > MAX_DEPTH and is_deeper(decoded, MAX_DEPTH):
         raise TooDeep(_describe_depth(), _answered(decoded), _result_in(decoded))
     # Escapes are the only way in: UTF-8 cannot spell a surrogate.
-    return _mend(decoded) if "\\ud" in text or "\\uD" in text else decoded
-
-
-def holds_nul(encoded: bytes) -> bool:
-    """Whether canonical JSON holds NUL; after an escaped backslash it is only text about NUL."""
-    # The quick look first: the exact one takes longer than every other check of an object.
-    return b"\\u0000" in encoded and _NUL.search(encoded) is not None
-
-
-def is_deeper(value: object, limit: int) -> bool:
-    """Whether lists and objects nest more than ``limit`` levels deep."""
-    level: list[object] = [value]
-    for _ in range(limit + 1):
-        level = [each for each in level if isinstance(each, (dict, list))]
-        if not level:
-            return False
-        level = [inner for each in level for inner in _parts(each)]
-    return True
-
-
-def _parts(value: object) -> Any:
-    return cast("dict[str, Any]", value).values() if isinstance(value, dict) else value
-
-
-def _mend(value: Any) -> Any:
-    if isinstance(value, str):
-        return _LONE_SURROGATE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_mend(each) for each in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        known = cast("dict[str, Any]", value)
-        return {_mend(key): _mend(each) for key, each in known.items()}
-    return value
+    return mend(decoded) if "\\ud" in text or "\\uD" in text else decoded
 
 
 def _describe_depth() -> str:

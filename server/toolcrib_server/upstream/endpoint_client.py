@@ -17,7 +17,7 @@ import httpcore2
 
 from .failures import LinkLost, Oversized, Unanswered
 from .link import LinkLimits
-from .network import SharedNetwork, open_network
+from .network import Network, RawResponse, SharedNetwork, open_network
 
 _MAX_CONNECTIONS = 256
 _KEEPALIVE_CONNECTIONS = 32
@@ -38,7 +38,7 @@ _CUT_OFF = (httpcore2.NetworkError, httpcore2.RemoteProtocolError, httpcore2.Tim
 class Reply:
     """The head of a response, and its body while the request is open."""
 
-    def __init__(self, response: httpcore2.Response, url: str) -> None:
+    def __init__(self, response: RawResponse, url: str) -> None:
         self._response = response
         self._url = url
         self.status: int = response.status
@@ -121,8 +121,8 @@ class EndpointClient:
             "pool": limits.connect_timeout_s,
             "write": 2 * limits.connect_timeout_s,
         }
-        self._pool: httpcore2.AsyncConnectionPool | SharedNetwork | None = shared
-        self._owned: httpcore2.AsyncConnectionPool | None = None
+        self._pool: Network | None = shared
+        self._owned: Network | None = None
 
     async def __aenter__(self) -> Self:
         if self._pool is None:
@@ -183,7 +183,7 @@ class EndpointClient:
 
 @asynccontextmanager
 async def _take_reply(
-    opening: AbstractAsyncContextManager[httpcore2.Response], url: str
+    opening: AbstractAsyncContextManager[RawResponse], url: str
 ) -> AsyncGenerator[Reply]:
     async with contextlib.AsyncExitStack() as stack:
         try:

@@ -204,7 +204,7 @@ def build_server(
     origin: str,
     on_change: ChangePolicy = ChangePolicy.MARK,
 ) -> Server:
-    """Put a server together; a timeout of None takes the default."""
+    """Put a server together; None takes the default to start, and the setting to be called."""
     defaults = Server(name=name, transport=transport)
     return Server(
         name=name,
@@ -213,6 +213,6 @@ def build_server(
         tags=tuple(dict.fromkeys(tags)),
         origin=origin,
         start_timeout_s=start_timeout_s or defaults.start_timeout_s,
-        call_timeout_s=call_timeout_s or defaults.call_timeout_s,
+        call_timeout_s=call_timeout_s,
         on_change=on_change,
     )

@@ -35,6 +35,7 @@ from mcp_types.version import (
 
 from .failures import BadAnswer, LinkFailure, LinkLost, RpcFailure, Unanswered, Unauthorized
 from .http import VERSION_HEADER
+from .interaction import SHARED, Profile
 from .link import Link
 
 _MOST_TEXT_CHARS = 32_768
@@ -65,6 +66,8 @@ class Greeting:
     name: str | None = None
     version: str | None = None
     instructions: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False, repr=False)
+    """The whole answer; empty if the server has not been greeted by this process."""
 
     @property
     def is_modern(self) -> bool:
@@ -91,14 +94,18 @@ class Envelope:
         *,
         meta: Mapping[str, Any] | None = None,
         progress_token: int | None = None,
+        profile: Profile = SHARED,
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the parameters and headers to send."""
         full = dict(params)
-        around = {k: v for k, v in meta.items() if k not in _NOT_RELAYED} if meta else {}
+        given = {**_dict(full.pop("_meta", None)), **meta} if meta else full.pop("_meta", None)
+        around = {k: v for k, v in _dict(given).items() if k not in _NOT_RELAYED}
         if progress_token is not None:
             around["progressToken"] = progress_token
         if self._modern:
             around |= self._meta
+            if profile is not SHARED:
+                around |= _declared(profile)
         if around:
             full["_meta"] = around
         return full, self._headers_of(method, params)
@@ -109,14 +116,34 @@ class Envelope:
         headers = {**self.headers, MCP_METHOD_HEADER: method}
         name = params.get(NAME_BEARING_METHODS.get(method, ""))
         if isinstance(name, str):
-            headers[MCP_NAME_HEADER] = encode_header_value(name)
+            # As the body has it, where lone surrogates cannot be written either.
+            written = name.encode("utf-8", "replace").decode()
+            headers[MCP_NAME_HEADER] = encode_header_value(written)
         return headers
 
 
-class Negotiation:
-    """Opens the conversation on a fresh link."""
+def _declared(profile: Profile) -> dict[str, Any]:
+    """Say what a client is and can do, as every request of 2026-07-28 does."""
+    declared: dict[str, Any] = {CLIENT_CAPABILITIES_META_KEY: dict(profile.capabilities)}
+    if profile.info is not None:
+        declared[CLIENT_INFO_META_KEY] = dict(profile.info)
+    if profile.log_level is not None:
+        declared[LOG_LEVEL_META_KEY] = profile.log_level
+    return declared
 
-    def __init__(self, link: Link, next_id: Callable[[], int], *, probe_timeout_s: float) -> None:
+
+class Negotiation:
+    """Opens the conversation on a fresh link, for whoever has the ``profile``."""
+
+    def __init__(
+        self,
+        link: Link,
+        next_id: Callable[[], int],
+        *,
+        probe_timeout_s: float,
+        profile: Profile = SHARED,
+    ) -> None:
+        self._profile = profile
         self._link = link
         self._next_id = next_id
         self._probe_timeout_s = probe_timeout_s
@@ -149,7 +176,8 @@ class Negotiation:
                 return read_discovery(await self._discover(version))
         except RpcFailure as failure:
             mutual = _mutual(failure)
-            if mutual is not None and mutual != version:
+            if mutual is not None:
+                # Once more, even with the same one: that it supports it is its own word.
                 return read_discovery(await self._discover(mutual))
             if failure.code == UNSUPPORTED_PROTOCOL_VERSION and not _names_handshake(failure):
                 raise BadAnswer(f"supports none of our protocol versions: {failure}") from failure
@@ -165,12 +193,10 @@ class Negotiation:
     async def _initialize(self) -> Greeting:
         params = {
             "protocolVersion": LATEST_HANDSHAKE_VERSION,
-            "capabilities": {},
-            "clientInfo": _client_info(),
+            "capabilities": dict(self._profile.capabilities),
+            "clientInfo": dict(self._profile.info or _client_info()),
         }
-        result = await self._link.request(
-            self._next_id(), "initialize", params, headers={}, on_progress=None
-        )
+        result = await self._link.request(self._next_id(), "initialize", params, headers={})
         greeting = _read_initialization(result)
         headers = Envelope(greeting.protocol_version).headers
         await self._link.notify("notifications/initialized", headers=headers)
@@ -180,9 +206,7 @@ class Negotiation:
         self, envelope: Envelope, method: str, params: Mapping[str, Any]
     ) -> dict[str, Any]:
         full, headers = envelope.wrap(method, params)
-        return await self._link.request(
-            self._next_id(), method, full, headers=headers, on_progress=None
-        )
+        return await self._link.request(self._next_id(), method, full, headers=headers)
 
 
 def read_discovery(result: Mapping[str, Any]) -> Greeting:
@@ -214,6 +238,7 @@ def _greeting(version: str, result: Mapping[str, Any], info: Mapping[str, Any]) 
         name=_text(info.get("name")),
         version=_text(info.get("version")),
         instructions=_text(result.get("instructions")),
+        raw=result,
     )
 
 

@@ -78,3 +78,10 @@ class RpcFailure(LinkFailure):
         self.code = code
         self.message = message
         self.data = data
+
+
+def may_repeat(failure: LinkFailure, *, safe: bool) -> bool:
+    """Whether a request that failed so can be sent again; ``safe``: doing it twice is no harm."""
+    if isinstance(failure, LinkLost):
+        return safe or not failure.delivered
+    return isinstance(failure, Unanswered) and safe

@@ -16,13 +16,14 @@ from functools import partial
 from typing import Any
 
 import anyio
-import anyio.abc
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from toolcrib_registry.errors import UpstreamTimeout
 from toolcrib_registry.types import HttpTransport, Server, ServerName, ServerStatus
+from toolcrib_server.jsonrpc.text import encode
 
 from . import rpc
+from .audience import Audience
 from .connection import Connection
 from .digest import digest_pages
 from .endpoint_client import EndpointClient
@@ -30,6 +31,7 @@ from .era import Envelope, Greeting
 from .failures import LinkFailure
 from .hearing import Attention, Hearing
 from .http import ACCEPT, HttpLink, read_response
+from .incoming import Nobody
 from .link import LinkLimits
 from .listing import Listing, unchanged_listing
 from .network import SharedNetwork
@@ -44,10 +46,7 @@ _MOST_IDS = 2**31
 class Glance:
     """Looks at servers that are known, through connections that they share."""
 
-    def __init__(
-        self, tasks: anyio.abc.TaskGroup, *, limits: LinkLimits, attention: Attention
-    ) -> None:
-        self._tasks = tasks
+    def __init__(self, *, limits: LinkLimits, attention: Attention) -> None:
         self._attention = attention
         self._limits = limits
         self._postbox = Postbox(limit_bytes=limits.max_message_bytes)
@@ -142,8 +141,9 @@ class Glance:
         client = EndpointClient(
             transport.url, transport.headers, limits=self._limits, shared=self._network
         )
-        link = HttpLink(client, self._tasks, limits=self._limits, on_notification=_pass_over)
-        return Connection(server.name, link, Hearing(server.name, _tell_nobody), self._attention)
+        link = HttpLink(client, limits=self._limits, outside=Nobody())
+        audience = Audience(Hearing(server.name, _tell_nobody))
+        return Connection(server.name, link, audience, self._attention)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class _PlainRequests:
         full, fields = self.envelope.wrap(method, params)
         own = {name.lower(): value for name, value in self.transport.headers.items()}
         headers = {**own, **ACCEPT, **fields}
-        body = rpc.encode(rpc.request(call_id, method, full))
+        body = encode(rpc.request(call_id, method, full))
         try:
             with anyio.fail_after(self.timeout_s):
                 answer = await self.postbox.post(self.transport.url, headers, body)
@@ -186,10 +186,6 @@ def _known_greeting(server: Server) -> Greeting:
         version=health.reported_version,
         instructions=health.instructions,
     )
-
-
-def _pass_over(method: str, params: Mapping[str, Any]) -> None:
-    """Nothing said during a glance matters: the list itself is what is looked at."""
 
 
 def _tell_nobody(name: ServerName) -> None:

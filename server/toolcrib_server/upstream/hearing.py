@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import anyio
 
-from toolcrib_registry.types import ServerName
+from toolcrib_registry.types import JsonObject, ServerName
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,10 @@ class Hearing:
             self._tell()
         elif method == ACKNOWLEDGED:
             self._agree(params.get("notifications"))
+
+    async def hear(self, method: str, params: JsonObject) -> None:
+        """Take in what was said on a stream of ours."""
+        self.on_notification(method, params)
 
     def _agree(self, notifications: object) -> None:
         agreed = cast("dict[str, Any]", notifications) if isinstance(notifications, dict) else {}

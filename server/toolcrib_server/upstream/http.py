@@ -12,14 +12,15 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import anyio
-import anyio.abc
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from toolcrib_registry.types import HttpTransport
+from toolcrib_server.jsonrpc.text import encode
 
 from . import rpc
 from .backoff import Backoff
 from .decoding import decode
+from .dialogue import Dialogue
 from .endpoint_client import EndpointClient, Reply
 from .events import EventParser, ServerEvent
 from .failures import (
@@ -31,8 +32,10 @@ from .failures import (
     Unauthorized,
     Unrelayable,
 )
-from .link import LISTEN, LinkLimits, LinkState, OnNotification, OnUp
-from .rpc import OnProgress
+from .incoming import Incoming, Outside
+from .link import LISTEN, LinkLimits, LinkState, OnUp
+from .oauth.authorized import client_of
+from .oauth.authorizer import Authorizer
 
 VERSION_HEADER = "mcp-protocol-version"
 _SESSION_HEADER = "mcp-session-id"
@@ -45,24 +48,20 @@ _DEFAULT_RETRY_MS = 1000
 _LONGEST_RETRY_MS = 30_000
 _OK = 200
 _ASIDE_S = 2.0
-"""What a message that nobody waits for may take: a cancellation, an answer, the goodbye."""
+"""What a message that nobody waits for may take: a cancellation, a pong, the goodbye."""
+_ANSWER_S = 30.0
+"""What the answer to a server's request may take to be sent."""
 
 
 class HttpLink:
     """A link to an MCP endpoint. Use `open_http`."""
 
-    def __init__(
-        self,
-        client: EndpointClient,
-        tasks: anyio.abc.TaskGroup,
-        *,
-        limits: LinkLimits,
-        on_notification: OnNotification,
-    ) -> None:
+    is_one_channel = False
+
+    def __init__(self, client: EndpointClient, *, limits: LinkLimits, outside: Outside) -> None:
         self._client = client
-        self._tasks = tasks
         self._limits = limits
-        self._on_notification = on_notification
+        self._incoming = Incoming(outside, by_streams=True)
         self._session: str | None = None
         self._version: dict[str, str] = {}
         self._lost: str | None = None
@@ -94,7 +93,7 @@ class HttpLink:
         params: Mapping[str, Any],
         *,
         headers: Mapping[str, str],
-        on_progress: OnProgress | None,
+        dialogue: Dialogue | None = None,
     ) -> dict[str, Any]:
         """Send a request and wait for its result; when cancelled, cancel it at the server too.
 
@@ -106,10 +105,11 @@ class HttpLink:
         message = rpc.request(call_id, method, params)
         try:
             quiet_s = self._limits.quiet_s if method == LISTEN else None
-            async with self._post(message, headers, quiet_s=quiet_s) as reply:
-                if method == "initialize":
-                    self._session = reply.headers.get(_SESSION_HEADER)
-                return await self._read_answer(reply, call_id, on_progress, quiet_s=quiet_s)
+            with self._incoming.expecting(call_id, dialogue):
+                async with self._post(message, headers, quiet_s=quiet_s) as reply:
+                    if method == "initialize":
+                        self._session = reply.headers.get(_SESSION_HEADER)
+                    return await self._read_answer(reply, call_id, dialogue, quiet_s=quiet_s)
         except LinkLost as lost:
             if method != LISTEN:  # it is tried again, and nobody waits for it
                 self.lose(lost.reason)
@@ -122,13 +122,20 @@ class HttpLink:
                     await self._tell(rpc.cancellation(call_id))
             raise
 
-    async def notify(self, method: str, *, headers: Mapping[str, str]) -> None:
-        """Send a notification without parameters.
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Send a notification.
 
         Raises:
             LinkFailure: It could not be sent.
         """
-        async with self._post(rpc.notification(method), headers) as reply:
+        self._version = dict(headers)  # the first ends the handshake, which has settled it
+        async with self._post(rpc.notification(method, params), headers) as reply:
             await self._refuse_error(reply)
 
     async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:
@@ -194,7 +201,7 @@ class HttpLink:
         fields = {**ACCEPT, **headers}
         if self._session is not None:
             fields[_SESSION_HEADER] = self._session
-        return self._client.send("POST", rpc.encode(message), fields, read_timeout_s=quiet_s)
+        return self._client.send("POST", encode(message), fields, read_timeout_s=quiet_s)
 
     def _get(
         self, parser: EventParser, *, quiet_s: float | None = None
@@ -208,7 +215,7 @@ class HttpLink:
         self,
         reply: Reply,
         call_id: int,
-        on_progress: OnProgress | None,
+        dialogue: Dialogue | None,
         *,
         quiet_s: float | None,
     ) -> dict[str, Any]:
@@ -219,15 +226,15 @@ class HttpLink:
         if _is_event_stream(reply):
             limits = self._limits
             limit = limits.max_message_bytes if quiet_s is None else limits.max_event_bytes
-            return await self._read_stream(reply, EventParser(limit), call_id, on_progress)
+            return await self._read_stream(reply, EventParser(limit), call_id, dialogue)
         if reply.status == 202:  # noqa: PLR2004  # Accepted
             raise BadAnswer("accepted a request without answering it (HTTP 202)")
         raise BadAnswer(f"answered with the content type {reply.content_type or 'none'!r}")
 
     async def _read_stream(
-        self, reply: Reply, parser: EventParser, call_id: int, on_progress: OnProgress | None
+        self, reply: Reply, parser: EventParser, call_id: int, dialogue: Dialogue | None
     ) -> dict[str, Any]:
-        found = await self._find_response(reply, parser, call_id, on_progress)
+        found = await self._find_response(reply, parser, call_id, dialogue)
         for _ in range(_RESUMES):
             if found is not None or parser.last_id is None or self._session is None:
                 break
@@ -235,26 +242,24 @@ class HttpLink:
             parser.begin()
             async with self._get(parser) as resumed:
                 await self._refuse_error(resumed)
-                found = await self._find_response(resumed, parser, call_id, on_progress)
+                found = await self._find_response(resumed, parser, call_id, dialogue)
         if found is None:
             raise Unanswered("ended its answer before the result")
         return rpc.open_response(found)
 
     async def _find_response(
-        self, reply: Reply, parser: EventParser, call_id: int, on_progress: OnProgress | None
+        self, reply: Reply, parser: EventParser, call_id: int, dialogue: Dialogue | None
     ) -> dict[str, Any] | None:
         async for event in _events(reply, parser):
-            step = self._take(event, call_id, on_progress)
-            if isinstance(step, dict):
-                return step
-            if step is not None and on_progress is not None:
-                await rpc.report(on_progress, step)
+            response = self._take(event, call_id, dialogue)
+            if response is not None:
+                return response
         return None
 
     def _take(
-        self, event: ServerEvent, call_id: int | None, on_progress: OnProgress | None
-    ) -> dict[str, Any] | tuple[float, float | None, str | None] | None:
-        """Deal with one event; return it when it answers ``call_id`` or tells of its progress."""
+        self, event: ServerEvent, call_id: int | None, dialogue: Dialogue | None
+    ) -> dict[str, Any] | None:
+        """Deal with one event of a stream; return it when it answers ``call_id``."""
         try:
             message = _decode_event(event)
         except Unrelayable as failure:
@@ -269,20 +274,15 @@ class HttpLink:
                 return message
             self._noise += 1
             return None
-        method, raw = message.get("method"), message.get("params")
-        params = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
-        if not isinstance(method, str):
+        if not self._incoming.take(message, self._reply, by=dialogue):
             self._noise += 1
-        elif "id" in message:
-            self._tasks.start_soon(self._tell, rpc.answer(message))
-        elif method == "notifications/progress":
-            return rpc.read_progress(params) if on_progress else None
-        else:
-            self._on_notification(method, params)
         return None
 
-    async def _tell(self, message: Mapping[str, Any]) -> None:
-        with anyio.move_on_after(_ASIDE_S), contextlib.suppress(LinkFailure):
+    async def _reply(self, message: Mapping[str, Any]) -> None:
+        await self._tell(message, _ANSWER_S)
+
+    async def _tell(self, message: Mapping[str, Any], timeout_s: float = _ASIDE_S) -> None:
+        with anyio.move_on_after(timeout_s), contextlib.suppress(LinkFailure):
             async with self._post(message, self._version) as reply:
                 await reply.read(self._limits.max_message_bytes)
 
@@ -379,20 +379,20 @@ def _decode_event(event: ServerEvent) -> dict[str, Any] | None:
 
 @asynccontextmanager
 async def open_http(
-    transport: HttpTransport, *, limits: LinkLimits, on_notification: OnNotification
+    transport: HttpTransport,
+    *,
+    limits: LinkLimits,
+    outside: Outside,
+    authorizer: Authorizer | None = None,
 ) -> AsyncGenerator[HttpLink]:
     """Talk to an MCP endpoint. Nothing is sent until the first request.
 
     Raises:
         LinkLost: The URL cannot be used.
     """
-    async with (
-        EndpointClient(transport.url, transport.headers, limits=limits) as client,
-        anyio.create_task_group() as tasks,
-    ):
-        link = HttpLink(client, tasks, limits=limits, on_notification=on_notification)
+    async with client_of(transport, limits=limits, authorizer=authorizer) as client:
+        link = HttpLink(client, limits=limits, outside=outside)
         try:
             yield link
         finally:
-            tasks.cancel_scope.cancel()
             await link.say_goodbye()

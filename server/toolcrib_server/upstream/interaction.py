@@ -32,7 +32,8 @@ class Profile:
     """What Toolcrib declares to a server on a client's behalf.
 
     A server of the handshake era is told once a connection: it has one for each ``key``. One of
-    2026-07-28 is told with every request, over one connection for all.
+    2026-07-28 is told with every request, over one connection for all. One that speaks both is
+    met in the client's own era, so that it can do for the client what it does in that era alone.
     """
 
     key: str = ""
@@ -41,9 +42,16 @@ class Profile:
     info: Mapping[str, Any] | None = field(default=None, compare=False)
     """The client's own name and version; None: Toolcrib's."""
     log_level: str | None = field(default=None, compare=False)
+    handshake: bool = field(default=False, compare=False)
+    """Whether the client is of the handshake era."""
     on_notice: OnNotice | None = field(default=None, compare=False)
-    """Hears what belongs to no request of ours; `on_ask` answers it."""
+    """Hears what belongs to no request of ours, but for changes: those are told to who listens."""
     on_ask: OnAsk | None = field(default=None, compare=False)
+    """Answers what belongs to no request, and what may belong to several of this client's.
+
+    Without it, requests with an `Interaction.on_ask` take turns on a connection where a question
+    does not say to which of them it belongs.
+    """
 
 
 SHARED = Profile()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .rpc import OnProgress
+from .dialogue import Dialogue
 
-OnNotification = Callable[[str, Mapping[str, Any]], None]
-"""Called with (method, params) of each notification that belongs to no request; must not block."""
 LISTEN = "subscriptions/listen"
 """The request whose answer is a stream of notifications (2026-07-28)."""
 
@@ -28,8 +26,8 @@ class LinkLimits:
 
     max_message_bytes: int = 8 * 1024 * 1024
     connect_timeout_s: float = 15.0
-    close_grace_s: float = 2.0
-    """How long a child may take to leave by itself; again after SIGTERM."""
+    close_grace_s: float = 1.5
+    """How long a child may take to leave by itself; less again after SIGTERM."""
     max_event_bytes: int = 256 * 1024
     """What one event may take on a stream of notifications, of which many are open for long."""
     quiet_s: float = 900.0
@@ -56,17 +54,25 @@ class Link(Protocol):
         params: Mapping[str, Any],
         *,
         headers: Mapping[str, str],
-        on_progress: OnProgress | None,
+        dialogue: Dialogue | None = None,
     ) -> dict[str, Any]:
         """Send a request and wait for its result; when cancelled, cancel it at the server too.
+
+        What the server says about it meanwhile goes to ``dialogue``.
 
         Raises:
             LinkFailure: There is no result; the class says why.
         """
         ...
 
-    async def notify(self, method: str, *, headers: Mapping[str, str]) -> None:
-        """Send a notification without parameters.
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Send a notification.
 
         Raises:
             LinkFailure: It could not be sent.
@@ -91,6 +97,11 @@ class Link(Protocol):
     @property
     def is_lost(self) -> bool:
         """Whether the link is gone."""
+        ...
+
+    @property
+    def is_one_channel(self) -> bool:
+        """Whether all that a server says comes by one channel, whichever request it is about."""
         ...
 
     def describe(self) -> LinkState:

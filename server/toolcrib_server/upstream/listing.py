@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
-from toolcrib_registry.types import EntryKind, JsonObject, Quarantined
+from toolcrib_registry.types import EntryKind, JsonObject, Malformed
 
 from .digest import digest_pages
 from .era import Greeting
@@ -45,7 +45,7 @@ class Listing:
     prompts: tuple[JsonObject, ...] = ()
     resources: tuple[JsonObject, ...] = ()
     templates: tuple[JsonObject, ...] = ()
-    quarantined: tuple[Quarantined, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
     protocol_version: str | None = None
     reported_name: str | None = None
     reported_version: str | None = None
@@ -64,7 +64,7 @@ class Listing:
     @property
     def failed_kinds(self) -> frozenset[EntryKind]:
         """Kinds that the server offers but failed to list."""
-        return frozenset(aside.kind for aside in self.quarantined if aside.name == WHOLE_LIST)
+        return frozenset(aside.kind for aside in self.malformed if aside.name == WHOLE_LIST)
 
 
 async def read_listing(
@@ -95,7 +95,7 @@ async def read_listing(
         prompts=kept.get(PROMPTS, ()),
         resources=kept.get(RESOURCES, ()),
         templates=kept.get(TEMPLATES, ()),
-        quarantined=tuple(sifting.quarantined),
+        malformed=tuple(sifting.malformed),
         protocol_version=greeting.protocol_version,
         reported_name=mask.mask_all(greeting.name),
         reported_version=mask.mask_all(greeting.version),

@@ -9,14 +9,16 @@ import socket
 import ssl
 import urllib.request
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import anyio
 import anyio.to_thread
 import httpcore2
+
+from .channels import Channels, is_plain
 
 KEEPALIVE_S = 4.5
 """Below the five seconds after which many servers hang up, perhaps on a request on its way."""
@@ -29,13 +31,55 @@ _DEAD_AFTER_S = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """A peer that vanished without a word is noticed after two minutes, where the system lets us."""
 
 
-async def open_network(
-    url: str, *, max_connections: int, max_idle: int
-) -> httpcore2.AsyncConnectionPool:
+class RawResponse(Protocol):
+    """The head of a response, and its body while the request is open."""
+
+    status: int
+    headers: Any
+    """Pairs of bytes: name and value."""
+
+    def aiter_stream(self) -> AsyncIterator[bytes]:
+        """Read the body as it comes."""
+        ...
+
+
+class Network(Protocol):
+    """Connections to send requests over: our own where they are plain, else the library's."""
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: list[tuple[bytes, bytes]],
+        content: bytes | None,
+        extensions: dict[str, Any],
+    ) -> AbstractAsyncContextManager[RawResponse]:
+        """Send a request; leaving closes its stream."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+async def open_network(url: str, *, max_connections: int, max_idle: int) -> Network:
     """Prepare connections to the place of ``url``; none is opened yet."""
+    proxy = find_proxy(url)
+    if proxy is None and is_plain(url):
+        return _open_channels(max_connections, max_idle)
     secure = urlsplit(url).scheme == "https"
     context = await anyio.to_thread.run_sync(httpcore2.default_ssl_context) if secure else None
-    return _make_pool(context, find_proxy(url), max_connections, max_idle)
+    return _make_pool(context, proxy, max_connections, max_idle)
+
+
+def _open_channels(max_connections: int, max_idle: int) -> Channels:
+    return Channels(
+        max_connections=max_connections,
+        max_idle=max_idle,
+        keepalive_s=KEEPALIVE_S,
+        socket_options=_keep_alive(),
+    )
 
 
 def _make_pool(
@@ -73,7 +117,8 @@ class SharedNetwork:
     def __init__(self) -> None:
         self._room = anyio.CapacityLimiter(_SHARED_CONNECTIONS)
         self._idle: deque[tuple[_Place, httpcore2.AsyncHTTPConnection]] = deque()
-        self._pools: dict[str, httpcore2.AsyncConnectionPool] = {}
+        self._pools: dict[str, Network] = {}
+        self._plain = _open_channels(_SHARED_CONNECTIONS, _SHARED_IDLE)
         self._context: ssl.SSLContext | None = None
 
     async def aclose(self) -> None:
@@ -81,7 +126,7 @@ class SharedNetwork:
         with anyio.CancelScope(shield=True):
             while self._idle:
                 await self._idle.pop()[1].aclose()
-            for pool in self._pools.values():
+            for pool in (self._plain, *self._pools.values()):
                 await pool.aclose()
 
     @asynccontextmanager
@@ -90,24 +135,24 @@ class SharedNetwork:
         method: str,
         url: str,
         *,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: list[tuple[bytes, bytes]],
         content: bytes | None,
-        extensions: Mapping[str, Any],
-    ) -> AsyncGenerator[httpcore2.Response]:
+        extensions: dict[str, Any],
+    ) -> AsyncGenerator[RawResponse]:
         """Send a request, as the library's pools do; leaving closes its stream."""
         proxy = find_proxy(url)
         async with self._room, AsyncExitStack() as stack:
-            if proxy is None:
-                opening = self._stream_directly(method, url, headers, content, extensions)
+            if proxy is None and not is_plain(url):
+                opening = self._stream_securely(method, url, headers, content, extensions)
             else:
-                pool = await self._pool_for(url, proxy)
+                pool = self._plain if proxy is None else await self._pool_for(url, proxy)
                 opening = pool.stream(
-                    method, url, headers=headers, content=content, extensions=dict(extensions)
+                    method, url, headers=headers, content=content, extensions=extensions
                 )
             yield await stack.enter_async_context(opening)
 
     @asynccontextmanager
-    async def _stream_directly(
+    async def _stream_securely(
         self,
         method: str,
         url: str,
@@ -161,7 +206,7 @@ class SharedNetwork:
             if len(self._idle) > _SHARED_IDLE:
                 await self._idle.popleft()[1].aclose()
 
-    async def _pool_for(self, url: str, proxy: httpcore2.Proxy) -> httpcore2.AsyncConnectionPool:
+    async def _pool_for(self, url: str, proxy: httpcore2.Proxy) -> Network:
         key = f"{urlsplit(url).scheme} {proxy.url!r} {proxy.auth!r}"
         pool = self._pools.get(key)
         if pool is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -16,32 +16,41 @@ from typing import Any, Self
 
 import anyio
 import anyio.abc
-import anyio.to_thread
 from mcp.shared.inbound import mcp_param_headers
 from mcp_types import HEADER_MISMATCH
 
 from toolcrib_registry.errors import (
-    InvalidConfig,
+    ToolcribError,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from toolcrib_registry.types import HttpTransport, JsonObject, Server, ServerName
+from toolcrib_registry.types import JsonObject, Server, ServerName
 
-from .failures import LinkFailure, LinkLost, Unanswered
+from .era import Greeting
+from .failures import LinkFailure, may_repeat
 from .glance import Glance
-from .hearing import Attention, announced_changes
+from .hearing import Attention
+from .interaction import ALONE, SHARED, Interaction, OnNotice, Profile
 from .link import LinkLimits
-from .listing import Listing, read_listing
+from .listening import Listening
+from .lister import Lister
+from .listing import Listing
+from .oauth.logins import Logins
+from .places import Capacity
 from .references import Secrets
-from .rpc import OnProgress
+from .room import ProcessLimits
 from .schemas import SchemaCheck
 from .slot import ConnectionState, Slot
-from .switchboard import Capacity, Switchboard
+from .stderr_log import StderrLogs
+from .switchboard import Switchboard
 from .translation import translate
 
 logger = logging.getLogger(__name__)
+
+_NOTIFY_S = 10.0
+_WARMED_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class _Open:
     tasks: anyio.abc.TaskGroup
     board: Switchboard
     glance: Glance
+    lister: Lister
 
 
 class ConnectionPool:
@@ -60,23 +70,32 @@ class ConnectionPool:
         self,
         *,
         secrets: Secrets | None = None,
+        logins: Logins | None = None,
         env: Mapping[str, str] | None = None,
         idle_timeout_s: float = 600.0,
         list_timeout_s: float = 60.0,
         max_message_bytes: int = 8 * 1024 * 1024,
-        close_grace_s: float = 2.0,
+        close_grace_s: float = 1.5,
         on_list_changed: Callable[[ServerName], None] | None = None,
         attention: Attention | None = None,
         max_warm: int = 64,
+        private_idle_timeout_s: float = 300.0,
+        max_private: int = 256,
+        max_private_per_server: int = 64,
+        processes: ProcessLimits | None = None,
+        logs: StderrLogs | None = None,
     ) -> None:
         """Prepare a pool; nothing is opened before the first request.
 
         ``on_list_changed`` is told in the event loop and must not block: a list may have changed,
         or a change may have been missed. Servers beyond those that ``attention`` allows to be
         listened to have to be polled. A connection that was opened for a listing alone is kept
-        only while fewer than ``max_warm`` others are.
+        only while fewer than ``max_warm`` others are. Connections that belong to one client each
+        have limits of their own, the ``private`` ones. What servers say on their standard error
+        goes into ``logs``.
         """
         self._secrets: Secrets = secrets or _NoSecrets()
+        self._logins = logins
         self._env = os.environ if env is None else env
         self._list_timeout_s = list_timeout_s
         heeded = attention or Attention()
@@ -89,7 +108,15 @@ class ConnectionPool:
             again_s=heeded.again_s,
         )
         self._told = on_list_changed
-        self._capacity = Capacity(idle_timeout_s=idle_timeout_s, warm=max_warm)
+        self._capacity = Capacity(
+            idle_timeout_s=idle_timeout_s,
+            warm=max_warm,
+            private_idle_timeout_s=private_idle_timeout_s,
+            private=max_private,
+            private_per_server=max_private_per_server,
+            processes=processes or ProcessLimits(),
+        )
+        self._logs = logs
         self._schemas = SchemaCheck()
         self._unlisted: set[ServerName] = set()
         """Servers whose last listing failed."""
@@ -100,15 +127,25 @@ class ConnectionPool:
         board = Switchboard(
             tasks,
             secrets=self._secrets,
+            logins=self._logins,
             env=self._env,
             limits=self._limits,
             capacity=self._capacity,
             attention=self._attention,
             tell=self._tell,
+            logs=self._logs,
         )
-        glance = Glance(tasks, limits=self._limits, attention=self._attention)
+        glance = Glance(limits=self._limits, attention=self._attention)
         tasks.start_soon(board.reap)
-        self._open = _Open(tasks, board, glance)
+        tasks.start_soon(board.watch_memory)
+        lister = Lister(
+            board,
+            glance,
+            check=self._schemas,
+            timeout_s=self._list_timeout_s,
+            agree_s=self._attention.agree_s,
+        )
+        self._open = _Open(tasks, board, glance, lister)
         return self
 
     async def __aexit__(
@@ -138,12 +175,15 @@ class ConnectionPool:
         *,
         timeout_s: float,
         meta: JsonObject | None = None,
-        on_progress: OnProgress | None = None,
+        interaction: Interaction = ALONE,
+        extra: JsonObject | None = None,
     ) -> dict[str, Any]:
         """Call a tool by the name its server gives it; return the raw result object.
 
-        Opening the connection, where that is needed, has its own deadline (``start_timeout_s``).
-        A call is sent a second time only if the first was provably not delivered.
+        ``extra`` is whatever else belongs into the parameters: ``inputResponses``,
+        ``requestState``, ``task`` and what nobody here knows. Opening the connection, where that is
+        needed, has its own deadline (``start_timeout_s``). A call is sent a second time only if the
+        first was provably not delivered.
 
         Raises:
             UpstreamUnavailable: The server cannot be reached.
@@ -152,32 +192,24 @@ class ConnectionPool:
             ResultTooLarge: It answered with more than the limit.
             NotCallable: The server is a catalogue.
         """
-        params = {"name": local_name, "arguments": arguments}
+        call = partial(
+            self.request,
+            server,
+            "tools/call",
+            {**(extra or {}), "name": local_name, "arguments": arguments},
+            timeout_s=timeout_s,
+            meta=meta,
+            interaction=interaction,
+        )
         try:
-            return await self._request(
-                server,
-                "tools/call",
-                params,
-                timeout_s=timeout_s,
-                meta=meta,
-                on_progress=on_progress,
-                safe=False,
-            )
+            return await call()
         except UpstreamProtocolError as error:
             if error.rpc_code != HEADER_MISMATCH:
                 raise
         # It wants arguments mirrored in headers: it changed, or was not listed by this process.
         await self.list_all(server)
         self._tell(server.name)
-        return await self._request(
-            server,
-            "tools/call",
-            params,
-            timeout_s=timeout_s,
-            meta=meta,
-            on_progress=on_progress,
-            safe=False,
-        )
+        return await call()
 
     async def request(
         self,
@@ -188,23 +220,134 @@ class ConnectionPool:
         timeout_s: float,
         safe: bool = False,
         meta: JsonObject | None = None,
-        on_progress: OnProgress | None = None,
+        interaction: Interaction = ALONE,
     ) -> dict[str, Any]:
-        """Send any other request; ``safe`` says that sending it twice does no harm.
+        """Send any request; ``safe`` says that sending it twice does no harm.
 
         Raises:
             UpstreamError: As `call_tool`.
             NotCallable: The server is a catalogue.
         """
-        return await self._request(
-            server,
-            method,
-            params,
-            timeout_s=timeout_s,
-            meta=meta,
-            on_progress=on_progress,
-            safe=safe,
+        for is_last in (False, True):
+            board = self._opened(server.name).board
+            slot, connection = await board.connect(server, interaction.profile)
+            slot.is_called = True
+            try:
+                result = await connection.request(
+                    method,
+                    params,
+                    timeout_s=timeout_s,
+                    meta=meta,
+                    headers=_param_headers(slot, method, params),
+                    interaction=interaction,
+                )
+            except LinkFailure as failure:
+                if is_last or not may_repeat(failure, safe=safe):
+                    raise translate(server.name, failure, slot.redact) from failure
+            else:
+                slot.note_answer()
+                self._note_answer(server.name)
+                return result
+        raise AssertionError("the second turn returns or raises")
+
+    async def greet(self, server: Server, *, profile: Profile = SHARED) -> Greeting:
+        """Return what a server says of itself, to this client; the server is asked when needed.
+
+        Credentials that it was given are masked where it repeats them.
+
+        Raises:
+            UpstreamError: As `call_tool`.
+            NotCallable: The server is a catalogue.
+        """
+        slot, connection = await self._opened(server.name).board.connect(server, profile)
+        try:
+            await connection.keep_greeting_fresh(timeout_s=server.start_timeout_s)
+        except LinkFailure as failure:
+            raise translate(server.name, failure, slot.redact) from failure
+        mask, greeting = slot.redact_listing.mask_all, connection.greeting
+        return replace(
+            greeting,
+            capabilities=mask(greeting.capabilities),
+            name=mask(greeting.name),
+            version=mask(greeting.version),
+            instructions=mask(greeting.instructions),
+            raw=mask(greeting.raw),
         )
+
+    async def notify(
+        self, server: Server, method: str, params: JsonObject, *, profile: Profile
+    ) -> None:
+        """Tell a server of the handshake era something, if this client has a connection to it.
+
+        Raises:
+            UpstreamError: It could not be told.
+        """
+        found = self._opened(server.name).board.find(server.name, profile)
+        if found is None:
+            return
+        slot, connection = found
+        try:
+            with anyio.fail_after(_NOTIFY_S):
+                await connection.notify(method, params)
+        except TimeoutError:
+            raise UpstreamTimeout(server.name, method, _NOTIFY_S) from None
+        except LinkFailure as failure:
+            raise translate(server.name, failure, slot.redact) from failure
+
+    async def listen(
+        self,
+        server: Server,
+        wanted: JsonObject,
+        on_notice: OnNotice,
+        *,
+        profile: Profile = SHARED,
+    ) -> None:
+        """Tell of changes, until cancelled or the server ends it.
+
+        ``wanted`` is the filter of ``subscriptions/listen``. The first notice is
+        ``notifications/subscriptions/acknowledged`` with what the server agreed to; there is only
+        one, though connections that are lost meanwhile are replaced: then all that may have changed
+        is told of. No parameters bear a subscription id.
+
+        Raises:
+            UpstreamError: It agreed to nothing and said why, or it was lost for good.
+            NotCallable: The server is a catalogue.
+        """
+        board, place = self._opened(server.name).board, _Place()
+
+        async def once(hear: OnNotice) -> None:
+            slot, connection = await board.connect(server, profile)
+            place.take(slot)
+            try:
+                await connection.listen(wanted, hear, profile=profile)
+            except LinkFailure as failure:
+                raise translate(server.name, failure, slot.redact) from failure
+
+        try:
+            await Listening(on_notice, self._attention).run(once, may_go_on=place.may_go_on)
+        finally:
+            place.take(None)
+
+    def warm(self, servers: Iterable[Server]) -> None:
+        """Open connections to these servers ahead of the first request; nobody waits for it."""
+        if self._open is not None:
+            self._open.tasks.start_soon(self._warm, tuple(servers))
+
+    async def _warm(self, servers: Sequence[Server]) -> None:
+        room = anyio.CapacityLimiter(_WARMED_AT_ONCE)
+
+        async def open_one(server: Server) -> None:
+            async with room:
+                try:
+                    slot, _ = await self._opened(server.name).board.connect(server)
+                except ToolcribError as error:
+                    logger.debug("%s was not opened ahead: %s", server.name, error.detail)
+                else:
+                    slot.is_called = True  # it is kept as one that is used
+
+        async with anyio.create_task_group() as tasks:
+            for server in servers:
+                tasks.start_soon(open_one, server)
 
     async def list_all(self, server: Server, *, known_digest: str | None = None) -> Listing:
         """List everything a server has, all pages; what is malformed is set aside.
@@ -217,98 +360,12 @@ class ConnectionPool:
             NotCallable: The server is a catalogue.
         """
         try:
-            listing = None if known_digest is None else await self._look(server, known_digest)
-            if listing is None:
-                listing = await self._list(server, known_digest)
+            listing = await self._opened(server.name).lister.list_all(server, known_digest)
         except UpstreamError:
             self._unlisted.add(server.name)
             raise
         self._unlisted.discard(server.name)
         return listing
-
-    async def _look(self, server: Server, known_digest: str) -> Listing | None:
-        """See whether all is as it was without a connection of its own; None: not to be told so."""
-        parts = self._opened(server.name)
-        if not parts.board.is_at_rest(server.name) or not parts.glance.knows(server):
-            return None
-        if parts.board.may_listen(announced_changes(server.health.capabilities or {})):
-            return None  # there is room to hear of its changes, over a connection that stays
-        try:
-            transport = await self._plain_transport(server)
-        except InvalidConfig:
-            return None  # told by the opening of a connection
-        return await parts.glance.look(
-            server, transport, known_digest, timeout_s=self._list_timeout_s
-        )
-
-    async def _plain_transport(self, server: Server) -> HttpTransport:
-        transport = server.transport
-        assert isinstance(transport, HttpTransport)
-        if not any("${" in value for value in (transport.url, *transport.headers.values())):
-            return transport  # nothing to fill in: no other thread is needed
-        resolved = await anyio.to_thread.run_sync(self._opened(server.name).board.resolve, server)
-        assert isinstance(resolved.transport, HttpTransport)
-        return resolved.transport
-
-    async def _list(self, server: Server, known_digest: str | None) -> Listing:
-        board = self._opened(server.name).board
-        for is_last in (False, True):
-            slot, connection = await board.connect(server)
-            if board.is_listening(connection):
-                await connection.hearing.settle(self._attention.agree_s)
-            try:
-                with anyio.fail_after(self._list_timeout_s):
-                    await connection.keep_greeting_fresh(timeout_s=self._list_timeout_s)
-                    listing = await read_listing(
-                        partial(connection.request, timeout_s=self._list_timeout_s),
-                        connection.greeting,
-                        check=self._schemas,
-                        redact=slot.redact_listing,
-                        known_digest=known_digest,
-                    )
-            except TimeoutError:
-                raise UpstreamTimeout(server.name, "its lists", self._list_timeout_s) from None
-            except LinkFailure as failure:
-                if is_last or not _may_repeat(failure, safe=True):
-                    raise translate(server.name, failure, slot.redact) from failure
-            else:
-                slot.note_listing(listing)
-                self._opened(server.name).glance.note_greeting(server.name, connection.greeted_at)
-                board.let_go(slot, connection)
-                return listing
-        raise AssertionError("the second turn returns or raises")
-
-    async def _request(
-        self,
-        server: Server,
-        method: str,
-        params: Mapping[str, Any],
-        *,
-        timeout_s: float,
-        safe: bool,
-        meta: JsonObject | None,
-        on_progress: OnProgress | None,
-    ) -> dict[str, Any]:
-        for is_last in (False, True):
-            slot, connection = await self._opened(server.name).board.connect(server)
-            slot.is_called = True
-            try:
-                result = await connection.request(
-                    method,
-                    params,
-                    timeout_s=timeout_s,
-                    meta=meta,
-                    headers=_param_headers(slot, method, params),
-                    on_progress=on_progress,
-                )
-            except LinkFailure as failure:
-                if is_last or not _may_repeat(failure, safe=safe):
-                    raise translate(server.name, failure, slot.redact) from failure
-            else:
-                slot.failures = 0
-                self._note_answer(server.name)
-                return result
-        raise AssertionError("the second turn returns or raises")
 
     def _note_answer(self, name: ServerName) -> None:
         if name in self._unlisted:
@@ -327,11 +384,19 @@ class ConnectionPool:
     # --- connections ---------------------------------------------------------------------------
 
     async def aclose_server(self, name: ServerName) -> None:
-        """Close the connection to a server and forget its failures: the next request opens anew."""
+        """Close every connection to a server and forget its failures: the next request opens anew.
+
+        Who listened to it is told that it is lost.
+        """
         self._unlisted.discard(name)
         if self._open is not None:
             self._open.glance.forget(name)
             await self._open.board.aclose_server(name)
+
+    async def aclose_profile(self, key: str) -> None:
+        """Close every connection that belongs to the client with this key; "" is nobody's."""
+        if self._open is not None and key:
+            await self._open.board.aclose_profile(key)
 
     def states(self) -> tuple[ConnectionState, ...]:
         """Say how each connection stands, by server name."""
@@ -343,15 +408,28 @@ class ConnectionPool:
         return self._open
 
 
+class _Place:
+    """Where somebody listens: it is kept meanwhile, from one connection to the next."""
+
+    def __init__(self) -> None:
+        self._slot: Slot | None = None
+
+    def take(self, slot: Slot | None) -> None:
+        """Listen there, and no more where it was before."""
+        if slot is not None:
+            slot.listeners += 1
+        if self._slot is not None:
+            self._slot.listeners -= 1
+        self._slot = slot
+
+    def may_go_on(self) -> bool:
+        """Whether it was not closed on purpose."""
+        return self._slot is not None and not self._slot.is_closed
+
+
 class _NoSecrets:
     def find(self, key: str) -> str | None:  # there are none
         return None
-
-
-def _may_repeat(failure: LinkFailure, *, safe: bool) -> bool:
-    if isinstance(failure, LinkLost):
-        return safe or not failure.delivered
-    return isinstance(failure, Unanswered) and safe
 
 
 def _param_headers(slot: Slot, method: str, params: Mapping[str, Any]) -> Mapping[str, str] | None:

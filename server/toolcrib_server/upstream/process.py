@@ -1,19 +1,15 @@
 """A child process with everything it starts: spawned without a shell, ended without survivors.
 
-Knows nothing of MCP.
+Beside each runs a warden, which ends it however Toolcrib ends. Knows nothing of MCP.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-import time
-import uuid
-from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -26,66 +22,43 @@ from mcp.client.stdio import get_default_environment
 from toolcrib_registry.types import StdioTransport
 
 from .failures import LinkLost
+from .family import MARK, find_family, make_mark, signal_all, wait_gone
+from .keeper import open_keeper
+from .leash import Leash
+from .stderr_log import StderrWriter
+from .tail import StderrTail
 
-MARK = "TOOLCRIB_CONNECTION"
-"""Environment variable by which a child's descendants are known, even those that detached."""
-
-_TAIL_LINES = 200
-_TAIL_BYTES = 64 * 1024
+_HAS_WARDENS = sys.platform != "win32"
+_SEES_ALL = sys.platform == "linux"
+"""Whether a warden has every descendant below it, those too that detached themselves."""
+_OF_THE_LINKER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _POLL_S = 0.01
+_LOOK_S = 0.25
 _REAP_S = 2.0
-
-
-class StderrTail:
-    """The last lines of a stream: at most 200 lines and 64 KiB."""
-
-    def __init__(self) -> None:
-        self._lines: deque[bytes] = deque(maxlen=_TAIL_LINES)
-        self._size = 0
-        self._open = b""
-
-    def feed(self, chunk: bytes) -> None:
-        """Take in what was read; a line is cut at the size of the whole tail."""
-        *lines, self._open = (self._open + chunk).split(b"\n")
-        for line in lines:
-            self._keep(line)
-        self._open = self._open[-_TAIL_BYTES:]
-
-    def lines(self) -> tuple[str, ...]:
-        """Return the lines, oldest first, with the unfinished one last."""
-        kept = [*self._lines, self._open] if self._open else [*self._lines]
-        return tuple(line.decode("utf-8", "replace").rstrip() for line in kept)
-
-    def _keep(self, line: bytes) -> None:
-        if len(self._lines) == _TAIL_LINES:
-            self._size -= len(self._lines[0])
-        self._lines.append(line[-_TAIL_BYTES:])
-        self._size += len(self._lines[-1])
-        while self._size > _TAIL_BYTES:
-            self._size -= len(self._lines.popleft())
+_ASKED_S = 0.5
+"""Who did not leave when its input was closed has had one grace already."""
 
 
 class ChildProcess:
     """A running child. Use `open_child`."""
 
-    def __init__(self, process: anyio.abc.Process, mark: str) -> None:
+    def __init__(self, process: anyio.abc.Process, mark: str, leash: Leash | None) -> None:
         self._process = process
         self._mark = mark
+        self._leash = leash
         self.tail = StderrTail()
-
-    @property
-    def mark(self) -> str:
-        """What `MARK` is set to in its environment, and in that of all it starts."""
-        return self._mark
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._process.pid
+        leash = self._leash
+        return self._process.pid if leash is None or leash.pid is None else leash.pid
 
     @property
     def exit_code(self) -> int | None:
         """Its exit code; None while it runs. Negative: the signal that ended it."""
+        if self._leash is not None and self._leash.exit_code is not None:
+            return self._leash.exit_code
         return self._process.returncode
 
     @property
@@ -100,44 +73,73 @@ class ChildProcess:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    async def drain_stderr(self) -> None:
-        """Read its standard error into `tail` until it is closed."""
+    async def drain_stderr(self, log: StderrWriter | None = None) -> None:
+        """Read its standard error into `tail`, and into a log, until it is closed."""
         assert self._process.stderr is not None
-        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
+        try:
+            if log is not None:
+                await anyio.to_thread.run_sync(log.begin, self.pid)
             async for chunk in self._process.stderr:
                 self.tail.feed(chunk)
+                if log is not None:
+                    await anyio.to_thread.run_sync(log.feed, chunk)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
+            return
+        finally:
+            if log is not None:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(log.end, self.exit_code)
 
     async def end(self, *, grace_s: float) -> None:
         """Close its input, wait, terminate, kill: it and every descendant, however detached.
 
-        Takes at most about two graces and two seconds.
+        Takes at most about a grace and three seconds.
         """
-        family = await anyio.to_thread.run_sync(_find_family, self.pid, self._mark)
+        family = set[psutil.Process]() if _SEES_ALL else await self._find_family()
         await _close_quietly(self.stdin)
-        await self.wait_exit(grace_s)
-        # Again: it may have started others since, and those it orphaned are found by the mark.
-        family |= await anyio.to_thread.run_sync(_find_family, self.pid, self._mark)
-        if self.exit_code is None or any(map(_is_alive, family)):
-            await self._terminate(family, grace_s=grace_s)
+        if self._leash is not None:
+            await self._end_by_warden(self._leash, grace_s)
+        else:
+            await self.wait_exit(grace_s)
+        if self._is_unwatched:
+            family |= await self._find_family()
+            await self._end_family(family, grace_s)
         await self._release()
 
-    async def _terminate(self, family: set[psutil.Process], *, grace_s: float) -> None:
-        self._signal_group(signal.SIGTERM)
-        _signal(family, kill=False)
-        await anyio.to_thread.run_sync(_wait_gone, family, grace_s)
-        await self.wait_exit(_POLL_S)
-        family |= await anyio.to_thread.run_sync(_find_family, self.pid, self._mark)
-        if sys.platform != "win32":
-            self._signal_group(signal.SIGKILL)
-        _signal(family, kill=True)
-        await anyio.to_thread.run_sync(_wait_gone, family, _REAP_S)
+    @property
+    def _is_unwatched(self) -> bool:
+        """Whether some descendant may live of which no warden knows, for it was killed itself."""
+        leash = self._leash
+        return not _SEES_ALL or leash is None or leash.exit_code is None
+
+    async def _end_by_warden(self, leash: Leash, grace_s: float) -> None:
+        # The warden leaves when nobody is left for it to watch over.
+        if not await self._wait_left(grace_s):
+            leash.ask()
+            if not await self._wait_left(min(grace_s, _ASKED_S)):
+                leash.kill()
+                await self._wait_left(_REAP_S)
+
+    async def _find_family(self) -> set[psutil.Process]:
+        return await anyio.to_thread.run_sync(find_family, self._process.pid, self._mark)
+
+    async def _end_family(self, family: set[psutil.Process], grace_s: float) -> None:
+        for kill, patience_s in ((False, grace_s), (True, _REAP_S)):
+            signal_all(family, kill=kill)
+            if self.exit_code is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    (self._process.kill if kill else self._process.terminate)()
+            await anyio.to_thread.run_sync(wait_gone, family, patience_s)
+            await self.wait_exit(_POLL_S)
+            family |= await self._find_family()
         await self.wait_exit(_REAP_S)
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        # Once the child is reaped its number may be another's; the family is held by identity.
-        if sys.platform != "win32" and self.exit_code is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+    async def wait_ended(self) -> None:
+        """Wait until it has ended, though what it started may live on."""
+        if self._leash is not None:
+            await self._leash.ended.wait()
+        while self.exit_code is None:  # noqa: ASYNC110  # as below
+            await anyio.sleep(_LOOK_S)
 
     async def wait_exit(self, timeout_s: float) -> None:
         """Wait until it has ended, or the time is up."""
@@ -146,7 +148,15 @@ class ChildProcess:
         while self.exit_code is None and anyio.current_time() < deadline:  # noqa: ASYNC110  # no event tells of it
             await anyio.sleep(_POLL_S)
 
+    async def _wait_left(self, timeout_s: float) -> bool:
+        deadline = anyio.current_time() + timeout_s
+        while self._process.returncode is None and anyio.current_time() < deadline:  # noqa: ASYNC110  # as above
+            await anyio.sleep(_POLL_S)
+        return self._process.returncode is not None
+
     async def _release(self) -> None:
+        if self._leash is not None:
+            self._leash.close()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 await _close_quietly(stream)
@@ -168,70 +178,83 @@ async def open_child(transport: StdioTransport, *, grace_s: float) -> AsyncGener
     Raises:
         LinkLost: The command cannot be started.
     """
-    mark = uuid.uuid4().hex
+    mark = make_mark()
     environment = get_default_environment() | dict(transport.env) | {MARK: mark}
-    process = await _spawn([transport.command, *transport.args], environment, transport.cwd)
-    child = ChildProcess(process, mark)
-    try:
-        yield child
-    finally:
-        with anyio.CancelScope(shield=True):
-            await child.end(grace_s=grace_s)
+    argv = [transport.command, *transport.args]
+    if transport.cwd is not None and not await anyio.Path(transport.cwd).is_dir():
+        reason = f"its working directory {transport.cwd!r} does not exist"
+        raise LinkLost(reason, delivered=False)
+    async with contextlib.AsyncExitStack() as stack:
+        if not _HAS_WARDENS:
+            keeper = await stack.enter_async_context(open_keeper())
+            await keeper.keep(MARK, mark)
+        child = await _start(argv, environment, transport.cwd, mark)
+        try:
+            yield child
+        finally:
+            with anyio.CancelScope(shield=True):
+                await child.end(grace_s=grace_s)
 
 
-async def _spawn(
-    argv: Sequence[str], environment: dict[str, str], cwd: str | None
-) -> anyio.abc.Process:
-    if cwd is not None and not await anyio.Path(cwd).is_dir():
-        raise LinkLost(f"its working directory {cwd!r} does not exist", delivered=False)
+async def _start(
+    argv: Sequence[str], environment: Mapping[str, str], cwd: str | None, mark: str
+) -> ChildProcess:
     try:
-        return await anyio.open_process(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            cwd=cwd,
-            start_new_session=True,
-        )
+        if _HAS_WARDENS:
+            return await _start_watched(argv, environment, cwd, mark)
+        return ChildProcess(await _spawn(argv, environment, cwd), mark, None)
     except FileNotFoundError:
         reason = f"the command {argv[0]!r} was not found; install it or give its full path"
         raise LinkLost(reason, delivered=False) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # a timeout is an OSError
         reason = f"the command {argv[0]!r} cannot be run: {error}"
         raise LinkLost(reason, delivered=False) from error
 
 
-def _find_family(pid: int, mark: str) -> set[psutil.Process]:
-    """Find the child's descendants, by parentage and by the mark in their environment."""
-    family: set[psutil.Process] = set()
-    with contextlib.suppress(psutil.Error):
-        family |= set(psutil.Process(pid).children(recursive=True))
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            # The child itself is the event loop's to wait for.
-            if process.pid != pid and process.environ().get(MARK) == mark:
-                family.add(process)
-    return family
+async def _start_watched(
+    argv: Sequence[str], environment: Mapping[str, str], cwd: str | None, mark: str
+) -> ChildProcess:
+    if any("\0" in text for text in (*argv, *environment, *environment.values())):
+        raise ValueError("embedded null byte")
+    leash = Leash()
+    try:
+        process = await _spawn(leash.program, _environment(), None, (leash.far_end,))
+    except BaseException:
+        leash.close()
+        raise
+    child = ChildProcess(process, mark, leash)
+    try:
+        await leash.order(argv, environment, cwd)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            leash.close()
+            await child.end(grace_s=_REAP_S)
+        raise
+    return child
 
 
-def _wait_gone(family: Iterable[psutil.Process], timeout_s: float) -> None:
-    # Not psutil.wait_procs: an orphan may stay a zombie for as long as its new parent likes.
-    deadline = time.monotonic() + timeout_s
-    while any(map(_is_alive, family)) and time.monotonic() < deadline:
-        time.sleep(_POLL_S)
+def _environment() -> dict[str, str]:
+    """Give a warden itself enough to run as Toolcrib does, and no secret."""
+    needed = {name: os.environ[name] for name in _OF_THE_LINKER if name in os.environ}
+    return get_default_environment() | needed
 
 
-def _is_alive(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def _signal(family: Iterable[psutil.Process], *, kill: bool) -> None:
-    for process in family:
-        with contextlib.suppress(psutil.Error, OSError):
-            (process.kill if kill else process.terminate)()
+async def _spawn(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: str | None,
+    pass_fds: Sequence[int] = (),
+) -> anyio.abc.Process:
+    return await anyio.open_process(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=cwd,
+        start_new_session=True,
+        pass_fds=pass_fds,
+    )
 
 
 async def _close_quietly(stream: anyio.abc.AsyncResource) -> None:

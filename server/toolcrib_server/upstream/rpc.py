@@ -5,35 +5,21 @@ Knows no method and no transport. Messages stay plain dicts: nothing is validate
 
 from __future__ import annotations
 
-import inspect
-import json
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import anyio
 
 from .failures import BadAnswer, LinkLost, RpcFailure, Unrelayable
 
-OnProgress = Callable[[float, float | None, str | None], Any]
-"""Called with (progress, total, message); may return an awaitable."""
-
 METHOD_NOT_FOUND = -32601
 NOT_CANCELLED = frozenset({"initialize", "server/discover"})
 """Requests that the specification forbids to cancel."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _OF_A_RESPONSE = frozenset({"id", "result", "error"})
-_MAX_PROGRESS_QUEUED = 1000
 _MOST_ERROR_CHARS = 4000
 _LARGEST = 1e300
 """No progress is larger; integers may be too large for a float, and floats infinite."""
-
-
-def encode(message: Mapping[str, Any]) -> bytes:
-    """Write a message as one line of UTF-8 JSON, without the newline."""
-    # Lone surrogates are legal in JSON escapes but not in UTF-8; a caller may have sent some.
-    return _encode(message).encode("utf-8", "replace")
 
 
 def request(call_id: int, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,16 +39,23 @@ def cancellation(call_id: int) -> dict[str, Any]:
     return notification("notifications/cancelled", {"requestId": call_id, "reason": reason})
 
 
-def answer(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a request of the server's: a ping with a pong, anything else with a refusal.
+def response(asked: int | str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the response to a request of the server's."""
+    return {"jsonrpc": "2.0", "id": asked, "result": result}
 
-    Toolcrib declares no client capability, so a server has no right to ask for more.
-    """
-    reply: dict[str, Any] = {"jsonrpc": "2.0", "id": message.get("id")}
-    if message.get("method") == "ping":
-        return {**reply, "result": {}}
-    refusal = {"code": METHOD_NOT_FOUND, "message": "Method not found"}
-    return {**reply, "error": refusal}
+
+def error_response(asked: int | str, code: int, text: str, data: object = None) -> dict[str, Any]:
+    """Make the response that refuses a request of the server's."""
+    error: dict[str, Any] = {"code": code, "message": text}
+    if data is not None:
+        error["data"] = data
+    return {"jsonrpc": "2.0", "id": asked, "error": error}
+
+
+def params_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the parameters of a request or a notification; what is no object is none."""
+    params = message.get("params")
+    return cast("dict[str, Any]", params) if isinstance(params, dict) else {}
 
 
 def is_response(message: Mapping[str, Any]) -> bool:
@@ -114,37 +107,38 @@ def _failure(error: Mapping[str, Any]) -> RpcFailure:
     )
 
 
-def read_progress(params: Mapping[str, Any]) -> tuple[float, float | None, str | None] | None:
-    """Narrow the parameters of a progress notification; None when they are malformed."""
-    progress, total = _number(params.get("progress")), _number(params.get("total"))
-    text = params.get("message")
-    return None if progress is None else (progress, total, text if isinstance(text, str) else None)
+def read_id(answered: object) -> int | None:
+    """Narrow an id, or a token, to one of ours; some servers send numbers back as strings."""
+    if isinstance(answered, str) and answered.isdecimal() and len(answered) < 20:  # noqa: PLR2004  # digits of any id of ours
+        return int(answered)
+    return answered if isinstance(answered, int) and not isinstance(answered, bool) else None
 
 
-def _number(value: object) -> float | None:
-    if not isinstance(value, (int, float)) or not -_LARGEST <= value <= _LARGEST:
+def read_progress(params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Narrow the parameters of a progress notification, without its token; None: malformed."""
+    step = {key: value for key, value in params.items() if key != "progressToken"}
+    if not _is_number(step.get("progress")):
         return None
-    return float(value)
+    if not _is_number(step.get("total", 0)):
+        del step["total"]
+    if not isinstance(step.get("message", ""), str):
+        del step["message"]
+    return step
 
 
-async def report(on_progress: OnProgress, step: tuple[float, float | None, str | None]) -> None:
-    """Hand one step of progress to whoever asked for it."""
-    told = on_progress(*step)
-    if inspect.isawaitable(told):
-        await told
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return -_LARGEST <= value <= _LARGEST
 
 
 class Call:
     """One request in flight on a link whose answers all come by one channel."""
 
-    __slots__ = ("_event", "_on_progress", "_outcome", "_steps")
+    __slots__ = ("_event", "_outcome")
 
-    def __init__(self, on_progress: OnProgress | None) -> None:
-        self._on_progress = on_progress
+    def __init__(self) -> None:
         self._outcome: Mapping[str, Any] | Exception | None = None
-        self._steps: deque[tuple[float, float | None, str | None]] = deque(
-            maxlen=_MAX_PROGRESS_QUEUED
-        )
         self._event = anyio.Event()
 
     def settle(self, outcome: Mapping[str, Any] | Exception) -> None:
@@ -153,28 +147,17 @@ class Call:
             self._outcome = outcome
             self._event.set()
 
-    def progress(self, params: Mapping[str, Any]) -> None:
-        """Queue a step of progress for the waiter; a step nobody asked for is dropped."""
-        step = read_progress(params)
-        if self._on_progress and step:
-            self._steps.append(step)
-            self._event.set()
-
     async def wait(self) -> dict[str, Any]:
-        """Wait for the result. Progress is reported from here, so that no reader ever waits for it.
+        """Wait for the result.
 
         Raises:
             RpcFailure: The server answered with an error.
             BadAnswer: It answered with something that is not MCP.
             LinkLost: The link broke before the answer.
         """
-        # Over HTTP+SSE all of it, the outcome too, may be there before anybody waits.
-        while self._steps or self._outcome is None:
-            while self._on_progress and self._steps:
-                await report(self._on_progress, self._steps.popleft())
-            if self._outcome is None:
-                await self._event.wait()
-                self._event = anyio.Event()
+        if self._outcome is None:  # over HTTP+SSE it may be there before anybody waits
+            await self._event.wait()
+        assert self._outcome is not None
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return open_response(self._outcome)
@@ -191,9 +174,9 @@ class Calls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def open(self, call_id: int, on_progress: OnProgress | None) -> Call:
+    def open(self, call_id: int) -> Call:
         """Start to wait for the answer to ``call_id``."""
-        call = self._calls[call_id] = Call(on_progress)
+        call = self._calls[call_id] = Call()
         return call
 
     def close(self, call_id: int) -> None:
@@ -207,12 +190,6 @@ class Calls:
             self.unmatched += 1
         else:
             call.settle(message)
-
-    def progress(self, params: Mapping[str, Any]) -> None:
-        """Hand a progress notification to the call it is about."""
-        call = self._find(params.get("progressToken"))
-        if call is not None:
-            call.progress(params)
 
     def fail(self, failure: Unrelayable) -> None:
         """Fail the requests that an unusable message answers.
@@ -235,8 +212,5 @@ class Calls:
             call.settle(reason)
 
     def _find(self, call_id: object) -> Call | None:
-        if isinstance(call_id, str) and call_id.isdecimal() and len(call_id) < 20:  # noqa: PLR2004  # digits of any id of ours
-            call_id = int(call_id)
-        if isinstance(call_id, int) and not isinstance(call_id, bool):
-            return self._calls.get(call_id)
-        return None
+        known = read_id(call_id)
+        return None if known is None else self._calls.get(known)

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from mcp.shared.inbound import find_invalid_x_mcp_header
 
-from toolcrib_registry.types import JsonObject, Quarantined
+from toolcrib_registry.types import JsonObject, Malformed
+from toolcrib_server.jsonrpc.text import MAX_DEPTH, holds_nul, is_deeper
 
-from .decoding import MAX_DEPTH, holds_nul, is_deeper
 from .failures import BadAnswer
 from .schemas import SchemaCheck
 from .secrets import MASK, Redactor
@@ -49,10 +49,10 @@ class Sifting:
         self._redact = redact
         self._modern = modern
         self._size = 0
-        self.quarantined: list[Quarantined] = []
+        self.malformed: list[Malformed] = []
 
     def sift(self, shelf: Shelf, pages: ShelfPages) -> tuple[JsonObject, ...]:
-        """Return the sound objects of one list; the others are added to ``quarantined``.
+        """Return the sound objects of one list; the others are added to ``malformed``.
 
         Raises:
             BadAnswer: All that was listed is too large.
@@ -79,7 +79,7 @@ class Sifting:
 
     def _set_aside(self, shelf: Shelf, name: str, fault: str) -> None:
         reason = self._redact.mask_all(fault)
-        self.quarantined.append(Quarantined(shelf.kind, self._redact.mask_all(name), reason))
+        self.malformed.append(Malformed(shelf.kind, self._redact.mask_all(name), reason))
 
     def _find_fault(self, listed: object, shelf: Shelf) -> str | None:
         if not isinstance(listed, dict):
@@ -157,10 +157,12 @@ def _fault_in_fields(listed: Mapping[str, Any]) -> str | None:
 
 
 def _shown_name(listed: object, shelf: Shelf, at: int) -> str:
-    """Name a bad object so that it can be stored and shown, whatever it is called."""
     name = cast("dict[str, Any]", listed).get(shelf.identity) if isinstance(listed, dict) else None
-    if not isinstance(name, str) or not name:
-        return f"#{at + 1}"
+    return show_name(name) if isinstance(name, str) and name else f"#{at + 1}"
+
+
+def show_name(name: str) -> str:
+    """Name a bad object so that it can be stored and shown, whatever it is called."""
     return "".join(
         f"\\u{ord(character):04x}" if unicodedata.category(character) in _HIDDEN else character
         for character in name[:_LONGEST_SHOWN]

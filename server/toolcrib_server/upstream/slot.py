@@ -1,12 +1,12 @@
 """The place of one server in the pool, across its connections: what is live, and what failed.
 
-Opens nothing itself.
+Servers of the handshake era have further places for single clients. Opens nothing itself.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -18,10 +18,18 @@ from toolcrib_registry.types import Server, ServerName
 
 from .backoff import Backoff
 from .connection import Connection
+from .interaction import SHARED, Profile
 from .listing import Listing
 from .secrets import Redactor
+from .translation import reason_of
 
-_LONGEST_PAUSE_S = 60.0
+_FIRST_PAUSE_S = 0.25
+"""A server that is being restarted is back soon."""
+_LONGEST_PAUSE_S = 30.0
+_LONGEST_AFTER_LOSS_S = 0.7
+"""It could be opened and greeted each time: what ended it may be one client's call, and the others
+are to wait for the next connection rather than be refused."""
+_LONGEST_ASKED_S = 60.0
 _LONGEST_DEAFNESS_S = 300.0
 _STEADY_S = 60.0
 """A connection that held for so long was sound: its loss is not one in a row."""
@@ -59,6 +67,8 @@ class ConnectionState:
     stderr_tail: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
     """The lists whose changes the server tells of now: some of tools, prompts, resources."""
+    private: int = 0
+    """Open connections that belong to one client each; what they do is counted in."""
 
 
 class Attempt:
@@ -84,23 +94,34 @@ class Attempt:
 class Slot:
     """The place of one server in the pool, across its connections."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(
+        self, server: Server, profile: Profile = SHARED, *, handshake_first: bool = False
+    ) -> None:
         self.server = server
+        self.profile = profile
+        self.listeners = 0
+        """How many listen to changes: as long as anybody does, it is in use."""
+        self.is_closed = False
+        """Whether it was closed on purpose, for good."""
         self.connection: Connection | None = None
         self.attempt: Attempt | None = None
         self.owners: dict[anyio.CancelScope, anyio.Event] = {}
-        self.handshake_first = False
+        self.handshake_first = handshake_first
         self.header_maps: dict[str, HeaderMap] = {}
         self.redact = Redactor(())
         self.redact_listing = Redactor(())
         self.opened = 0
         self.failures = 0
+        """Openings that failed, in a row."""
+        self.losses = 0
+        """Connections that were lost without one answer between."""
         self.retry_at = 0.0
         self.last_error: str | None = None
         self.last_tail: tuple[str, ...] = ()
         self.is_called = False
         """Whether its connection has been used for anything but listing."""
-        self._openings = Backoff(1.0, _LONGEST_PAUSE_S)
+        self._openings = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        self._reopenings = Backoff(_FIRST_PAUSE_S, _LONGEST_AFTER_LOSS_S)
         self._losses = Backoff(1.0, _LONGEST_DEAFNESS_S)
 
     def take(self, connection: Connection) -> None:
@@ -108,6 +129,7 @@ class Slot:
         self.handshake_first = not connection.greeting.is_modern
         self.connection, self.attempt, self.last_error = connection, None, None
         self.opened += 1
+        self.failures = 0
         self.is_called = False
 
     def drop(self, connection: Connection) -> None:
@@ -128,9 +150,9 @@ class Slot:
         if self.connection is connection:
             self.connection = None
             self.last_tail = connection.describe().stderr_tail
-            self.failures += 1
-            if self.failures > 1:
-                self.retry_at = time.monotonic() + self._openings.pause_s(self.failures - 1)
+            self.losses += 1
+            if self.losses > 1:
+                self.retry_at = time.monotonic() + self._reopenings.pause_s(self.losses - 1)
         if reason is not None:
             self.last_error = self.redact(reason)
 
@@ -143,18 +165,41 @@ class Slot:
     def note_failure(self, error: UpstreamError, *, retry_after_s: float | None) -> None:
         """Count an opening that failed."""
         self.failures += 1
-        self.last_error = error.detail
-        asked_s = min(retry_after_s or 0.0, _LONGEST_PAUSE_S)
+        self.last_error = reason_of(error)
+        asked_s = min(retry_after_s or 0.0, _LONGEST_ASKED_S)
         pause_s = max(self._openings.pause_s(self.failures), asked_s)
         self.retry_at = time.monotonic() + pause_s
 
+    def note_answer(self) -> None:
+        """Take note that it is well."""
+        self.losses = 0
+
     def note_listing(self, listing: Listing) -> None:
         """Remember which arguments its tools want mirrored in headers."""
-        self.failures = 0
+        self.note_answer()
         if listing.unchanged:
             return
         maps = {tool["name"]: x_mcp_header_map(tool["inputSchema"]) for tool in listing.tools}
         self.header_maps = {name: each for name, each in maps.items() if each}
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether anybody waits for something of it, or listens."""
+        connection = self.connection
+        return bool(
+            self.listeners or self.attempt or (connection is not None and connection.in_flight)
+        )
+
+    def is_idle(self, for_s: float) -> bool:
+        """Whether there is a connection that nobody has used for so long."""
+        if self.connection is None or self.is_in_use:
+            return False
+        return anyio.current_time() - self.connection.last_used > for_s
+
+    def close(self) -> None:
+        """Have the connections closed, for good."""
+        self.is_closed = True
+        self.cancel_owners()
 
     def cancel_owners(self) -> None:
         """Have every connection of this place closed by the task that owns it."""
@@ -162,9 +207,9 @@ class Slot:
             scope.cancel()
 
     async def retire(self) -> None:
-        """Close every connection of this place, and wait until they are."""
+        """Close every connection of this place for good, and wait until they are."""
         owners = dict(self.owners)
-        self.cancel_owners()
+        self.close()
         for closed in owners.values():
             await closed.wait()
 
@@ -196,6 +241,23 @@ def describe_slot(slot: Slot) -> ConnectionState:
         noise=seen.noise,
         hears=tuple(sorted(connection.hearing.kinds)),
         stderr_tail=tuple(slot.redact(line) for line in seen.stderr_tail),
+    )
+
+
+def describe_places(slots: Sequence[Slot]) -> ConnectionState:
+    """Say how a server stands: by its shared place, the private ones counted in."""
+    states = [describe_slot(slot) for slot in slots]
+    first = next((s for slot, s in zip(slots, states, strict=True) if not slot.profile.key), None)
+    private = sum(bool(slot.profile.key and slot.connection) for slot in slots)
+    if len(states) == 1 and first is not None:
+        return first
+    return replace(
+        first or max(states, key=lambda state: state.status is LinkStatus.OPEN),
+        pids=tuple(pid for state in states for pid in state.pids),
+        opened=sum(state.opened for state in states),
+        in_flight=sum(state.in_flight for state in states),
+        noise=sum(state.noise for state in states),
+        private=private,
     )
 
 

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import anyio
-import anyio.abc
 
 from toolcrib_registry.types import SseTransport
+from toolcrib_server.jsonrpc.text import encode
 
 from . import rpc
 from .decoding import decode
+from .dialogue import Dialogue
 from .endpoint_client import EndpointClient, Reply, join_within_origin
 from .events import EventParser, ServerEvent
 from .failures import (
@@ -25,10 +26,15 @@ from .failures import (
     Unauthorized,
     Unrelayable,
 )
-from .link import LinkLimits, LinkState, OnNotification, OnUp
-from .rpc import Calls, OnProgress
+from .incoming import Incoming, Outside
+from .link import LinkLimits, LinkState, OnUp
+from .oauth.authorized import client_of
+from .oauth.authorizer import Authorizer
+from .rpc import Calls
 
 _ASIDE_S = 2.0
+_ANSWER_S = 30.0
+"""What the answer to a server's request may take to be sent."""
 _STREAM = {"accept": "text/event-stream", "cache-control": "no-store"}
 _JSON = {"content-type": "application/json"}
 
@@ -36,18 +42,15 @@ _JSON = {"content-type": "application/json"}
 class SseLink:
     """A link over one event stream. Use `open_sse`."""
 
+    is_one_channel = True
+
     def __init__(
-        self,
-        client: EndpointClient,
-        url: str,
-        *,
-        limits: LinkLimits,
-        on_notification: OnNotification,
+        self, client: EndpointClient, url: str, *, limits: LinkLimits, outside: Outside
     ) -> None:
         self._client = client
         self._url = url
         self._limits = limits
-        self._on_notification = on_notification
+        self._incoming = Incoming(outside, by_streams=False)
         self._calls = Calls()
         self._post_url: str | None = None
         self._ready = anyio.Event()
@@ -87,7 +90,7 @@ class SseLink:
         params: Mapping[str, Any],
         *,
         headers: Mapping[str, str],
-        on_progress: OnProgress | None,
+        dialogue: Dialogue | None = None,
     ) -> dict[str, Any]:
         """Send a request and wait for its result; when cancelled, cancel it at the server too.
 
@@ -96,10 +99,11 @@ class SseLink:
         """
         if self._lost:
             raise LinkLost(self._lost.reason, delivered=False)
-        call = self._calls.open(call_id, on_progress)
+        call = self._calls.open(call_id)
         try:
-            await self._post(rpc.request(call_id, method, params), headers)
-            return await call.wait()
+            with self._incoming.expecting(call_id, dialogue):
+                await self._post(rpc.request(call_id, method, params), headers)
+                return await call.wait()
         except anyio.get_cancelled_exc_class():
             if method not in rpc.NOT_CANCELLED:
                 with anyio.CancelScope(shield=True):
@@ -108,26 +112,32 @@ class SseLink:
         finally:
             self._calls.close(call_id)
 
-    async def notify(self, method: str, *, headers: Mapping[str, str]) -> None:
-        """Send a notification without parameters.
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Send a notification.
 
         Raises:
             LinkFailure: It could not be sent.
         """
-        await self._post(rpc.notification(method), headers)
+        await self._post(rpc.notification(method, params), headers)
 
     async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:  # it has none
         """Say that it is heard: the stream is read from the start."""
         on_up(missed=True)
         await anyio.sleep_forever()
 
-    async def read(self, tasks: anyio.abc.TaskGroup) -> None:
+    async def read(self) -> None:
         """Read the stream until it ends."""
         failure: LinkLost | BadAnswer
         try:
             async with self._client.send("GET", None, _STREAM) as reply:
                 _refuse_head(reply)
-                await self._read_events(reply, tasks)
+                await self._read_events(reply)
             failure = LinkLost("the server ended the event stream")
         except Oversized as error:
             failure = BadAnswer(error.reason)
@@ -137,14 +147,14 @@ class SseLink:
             failure = LinkLost(error.reason)
         self._lose(failure)
 
-    async def _read_events(self, reply: Reply, tasks: anyio.abc.TaskGroup) -> None:
+    async def _read_events(self, reply: Reply) -> None:
         parser = EventParser(self._limits.max_message_bytes)
         async for chunk in reply.chunks():
             for event in parser.feed(chunk):
                 if event.event == "endpoint":
                     self._learn_endpoint(event)
                 else:
-                    self._take(event, tasks)
+                    self._take(event)
 
     def lose(self, reason: str) -> None:
         """Give the link up: nobody will be answered any more."""
@@ -164,7 +174,7 @@ class SseLink:
         self._post_url = endpoint
         self._ready.set()
 
-    def _take(self, event: ServerEvent, tasks: anyio.abc.TaskGroup) -> None:
+    def _take(self, event: ServerEvent) -> None:
         try:
             decoded = decode(event.data)
         except ValueError:
@@ -176,22 +186,14 @@ class SseLink:
             self._noise += 1
             return
         message = cast("dict[str, Any]", decoded)
-        method, raw = message.get("method"), message.get("params")
-        params = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
         if rpc.is_response(message):
             self._calls.settle(message)
-        elif not isinstance(method, str):
+        elif not self._incoming.take(message, self._reply):
             self._noise += 1
-        elif "id" in message:
-            tasks.start_soon(self._tell, rpc.answer(message))
-        elif method == "notifications/progress":
-            self._calls.progress(params)
-        else:
-            self._on_notification(method, params)
 
     async def _post(self, message: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         fields = {**_JSON, **headers}
-        body = rpc.encode(message)
+        body = encode(message)
         async with self._client.send("POST", body, fields, url=self._post_url) as reply:
             if reply.status >= 400:  # noqa: PLR2004  # refused
                 raise _refusal(reply)
@@ -199,8 +201,11 @@ class SseLink:
                 raise BadAnswer(f"redirects to {reply.location}")
             await reply.read(self._limits.max_message_bytes)
 
-    async def _tell(self, message: Mapping[str, Any]) -> None:
-        with anyio.move_on_after(_ASIDE_S), contextlib.suppress(LinkFailure):
+    async def _reply(self, message: Mapping[str, Any]) -> None:
+        await self._tell(message, _ANSWER_S)
+
+    async def _tell(self, message: Mapping[str, Any], timeout_s: float = _ASIDE_S) -> None:
+        with anyio.move_on_after(timeout_s), contextlib.suppress(LinkFailure):
             await self._post(message, {})
 
 
@@ -226,7 +231,11 @@ def _refusal(reply: Reply) -> LinkFailure:
 
 @asynccontextmanager
 async def open_sse(
-    transport: SseTransport, *, limits: LinkLimits, on_notification: OnNotification
+    transport: SseTransport,
+    *,
+    limits: LinkLimits,
+    outside: Outside,
+    authorizer: Authorizer | None = None,
 ) -> AsyncGenerator[SseLink]:
     """Open the event stream of a server and talk to it.
 
@@ -234,11 +243,11 @@ async def open_sse(
         LinkFailure: The stream cannot be opened, or names no endpoint.
     """
     async with (
-        EndpointClient(transport.url, transport.headers, limits=limits) as client,
+        client_of(transport, limits=limits, authorizer=authorizer) as client,
         anyio.create_task_group() as tasks,
     ):
-        link = SseLink(client, transport.url, limits=limits, on_notification=on_notification)
-        tasks.start_soon(link.read, tasks)
+        link = SseLink(client, transport.url, limits=limits, outside=outside)
+        tasks.start_soon(link.read)
         try:
             yield link
         finally:

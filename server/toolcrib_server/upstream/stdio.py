@@ -6,21 +6,24 @@ in linear time and bounded memory.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import anyio
-import anyio.abc
 
 from toolcrib_registry.types import StdioTransport
+from toolcrib_server.jsonrpc.text import encode
 
 from . import rpc
 from .decoding import decode
+from .dialogue import Dialogue
 from .failures import BadAnswer, LinkLost, Unrelayable
-from .link import LinkLimits, LinkState, OnNotification, OnUp
+from .incoming import Incoming, Outside
+from .link import LinkLimits, LinkState, OnUp
 from .process import ChildProcess, open_child
-from .rpc import Calls, OnProgress
+from .rpc import Calls
+from .stderr_log import StderrWriter
 
 _CHUNK_BYTES = 256 * 1024
 _CANCEL_S = 1.0
@@ -65,12 +68,12 @@ class LineSplitter:
 class StdioLink:
     """A link to a child process. Use `open_stdio`."""
 
-    def __init__(
-        self, child: ChildProcess, *, limits: LinkLimits, on_notification: OnNotification
-    ) -> None:
+    is_one_channel = True
+
+    def __init__(self, child: ChildProcess, *, limits: LinkLimits, outside: Outside) -> None:
         self._child = child
         self._limits = limits
-        self._on_notification = on_notification
+        self._incoming = Incoming(outside, by_streams=False)
         self._calls = Calls()
         self._writing = anyio.Lock()
         self._lost: LinkLost | BadAnswer | None = None
@@ -106,7 +109,7 @@ class StdioLink:
         params: Mapping[str, Any],
         *,
         headers: Mapping[str, str],  # stdio has none
-        on_progress: OnProgress | None,
+        dialogue: Dialogue | None = None,
     ) -> dict[str, Any]:
         """Send a request and wait for its result; when cancelled, cancel it at the server too.
 
@@ -115,10 +118,11 @@ class StdioLink:
         """
         if self._lost:
             raise LinkLost(self._lost.reason, delivered=False)
-        call = self._calls.open(call_id, on_progress)
+        call = self._calls.open(call_id)
         try:
-            await self._write(rpc.request(call_id, method, params))
-            return await call.wait()
+            with self._incoming.expecting(call_id, dialogue):
+                await self._write(rpc.request(call_id, method, params))
+                return await call.wait()
         except anyio.get_cancelled_exc_class():
             if method not in rpc.NOT_CANCELLED:
                 with anyio.move_on_after(_CANCEL_S, shield=True):
@@ -127,26 +131,32 @@ class StdioLink:
         finally:
             self._calls.close(call_id)
 
-    async def notify(self, method: str, *, headers: Mapping[str, str]) -> None:  # stdio has none
-        """Send a notification without parameters.
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str],  # stdio has none
+    ) -> None:
+        """Send a notification.
 
         Raises:
             LinkFailure: It could not be sent.
         """
-        await self._write(rpc.notification(method))
+        await self._write(rpc.notification(method, params))
 
     async def follow(self, *, headers: Mapping[str, str], on_up: OnUp) -> None:  # it has none
         """Say that it is heard: everything a child says comes by the one channel."""
         on_up(missed=True)
         await anyio.sleep_forever()
 
-    async def read(self, answers: anyio.abc.TaskGroup) -> None:
+    async def read(self) -> None:
         """Read until the child closes its output or breaks the framing."""
         splitter = LineSplitter(self._limits.max_message_bytes)
         try:
             while True:
                 for line in splitter.feed(await self._child.stdout.receive(_CHUNK_BYTES)):
-                    self._take(line, answers.start_soon)
+                    self._take(line)
         except LineTooLong:
             cap = self._limits.max_message_bytes
             self._lose(BadAnswer(f"sent a line of more than {cap} bytes"))
@@ -154,6 +164,12 @@ class StdioLink:
             self._lose(failure)
         except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
             self._lose(LinkLost(await self._say_how_it_ended()))
+
+    async def watch(self) -> None:
+        """Give the link up soon after the child has ended, though its output be held open."""
+        await self._child.wait_ended()
+        await anyio.sleep(_LAST_WORDS_S)  # what it said at last is on its way
+        self._lose(LinkLost(await self._say_how_it_ended()))
 
     def lose(self, reason: str) -> None:
         """Give the link up: nobody will be answered any more."""
@@ -172,7 +188,7 @@ class StdioLink:
         last_words = " / ".join(filter(None, self._child.tail.lines()[-_TAIL_IN_REASON:]))
         return f"its process {how}" + (f"; it said: {last_words}" if last_words else "")
 
-    def _take(self, line: bytes, start_soon: Callable[..., object]) -> None:
+    def _take(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
@@ -186,28 +202,18 @@ class StdioLink:
         # Revisions before 2025-06-18 allowed batches.
         for message in cast("list[Any]", decoded) if isinstance(decoded, list) else [decoded]:
             if isinstance(message, dict):
-                self._dispatch(cast("dict[str, Any]", message), start_soon)
+                self._dispatch(cast("dict[str, Any]", message))
             else:
                 self._noise += 1
 
-    def _dispatch(self, message: dict[str, Any], start_soon: Callable[..., object]) -> None:
-        method = message.get("method")
+    def _dispatch(self, message: dict[str, Any]) -> None:
         if rpc.is_response(message):
             self._calls.settle(message)
-        elif not isinstance(method, str):
+        elif not self._incoming.take(message, self._try_write):
             self._noise += 1
-        elif "id" in message:
-            start_soon(self._try_write, rpc.answer(message))
-        else:
-            raw = message.get("params")
-            params = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
-            if method == "notifications/progress":
-                self._calls.progress(params)
-            else:
-                self._on_notification(method, params)
 
     async def _write(self, message: Mapping[str, Any]) -> None:
-        data = rpc.encode(message) + b"\n"
+        data = encode(message) + b"\n"
         try:
             async with self._writing:
                 await self._child.stdin.send(data)
@@ -224,7 +230,11 @@ class StdioLink:
 
 @asynccontextmanager
 async def open_stdio(
-    transport: StdioTransport, *, limits: LinkLimits, on_notification: OnNotification
+    transport: StdioTransport,
+    *,
+    limits: LinkLimits,
+    outside: Outside,
+    log: StderrWriter | None = None,
 ) -> AsyncGenerator[StdioLink]:
     """Run a server as a child process and talk to it; end it on the way out.
 
@@ -235,9 +245,10 @@ async def open_stdio(
         open_child(transport, grace_s=limits.close_grace_s) as child,
         anyio.create_task_group() as tasks,
     ):
-        link = StdioLink(child, limits=limits, on_notification=on_notification)
-        tasks.start_soon(child.drain_stderr)
-        tasks.start_soon(link.read, tasks)
+        link = StdioLink(child, limits=limits, outside=outside)
+        tasks.start_soon(child.drain_stderr, log)
+        tasks.start_soon(link.read)
+        tasks.start_soon(link.watch)
         try:
             yield link
         finally:

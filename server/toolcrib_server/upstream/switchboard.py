@@ -1,53 +1,54 @@
-"""Opens, keeps, repairs and closes the one connection of each server; knows no request.
+"""Opens, keeps, repairs and closes the connections of each server; knows no request.
 
-One task owns each connection, from opening to closing; no lock is held across a wait, so a server
-that hangs or is dead delays nobody else. Of servers that announce changes, some are listened to:
-those connections are kept though idle.
+There is one for everybody, and, to servers of the handshake era, one for each client that declares
+anything. One task owns each connection, from opening to closing; no lock is held across a wait, so
+a server that hangs or is dead delays nobody else. Of servers that announce changes, some are
+listened to: those connections are kept though idle.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 
 from toolcrib_registry.errors import (
+    Fault,
     InvalidConfig,
-    NotCallable,
+    UpstreamError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from toolcrib_registry.types import CatalogTransport, Server, ServerName, StdioTransport
+from toolcrib_registry.types import Server, ServerName, StdioTransport
 
+from .audience import Audience
 from .connection import Connection, open_link
 from .endpoint import check_url
 from .failures import LinkFailure, LinkLost
 from .hearing import Attention, Hearing
+from .interaction import SHARED, Profile
 from .link import LinkLimits
+from .oauth.authorizer import Authorizer
+from .oauth.logins import Logins
 from .place import Place
+from .places import Capacity, Places
 from .references import LiveTransport, Resolved, Secrets, resolve
+from .room import Room
 from .secrets import Redactor
-from .slot import Attempt, ConnectionState, Slot, describe_slot
-from .translation import translate
+from .slot import Attempt, ConnectionState, Slot
+from .stderr_log import StderrLogs, StderrWriter
+from .tenancy import Tenancy
+from .translation import reason_of, translate
 
 logger = logging.getLogger(__name__)
 
 _SLACK_S = 5.0
 _CLOSE_S = 15.0
 _LONGEST_REAP_PAUSE_S = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """How many connections stay open when nobody uses them, and for how long."""
-
-    idle_timeout_s: float
-    warm: int
-    """Connections that were opened for a listing alone, and are kept for what may come next."""
 
 
 class Switchboard:
@@ -58,30 +59,35 @@ class Switchboard:
         tasks: anyio.abc.TaskGroup,
         *,
         secrets: Secrets,
+        logins: Logins | None = None,
         env: Mapping[str, str],
         limits: LinkLimits,
         capacity: Capacity,
         attention: Attention,
         tell: Callable[[ServerName], None],
+        logs: StderrLogs | None = None,
     ) -> None:
         self._tasks = tasks
+        self._logs = logs
+        self._room = Room(capacity.processes, self._tenancies)
         self._secrets = secrets
+        self._logins = logins
         self._env = env
         self._limits = limits
         self._capacity = capacity
         self._attention = attention
         self._tell = tell
-        self._slots: dict[ServerName, Slot] = {}
+        self._places = Places(capacity)
         self._listening: set[Connection] = set()
         self._warm: set[Connection] = set()
 
     def states(self) -> tuple[ConnectionState, ...]:
-        """Say how each connection stands, by server name."""
-        return tuple(describe_slot(slot) for _, slot in sorted(self._slots.items()))
+        """Say how each server stands, by name."""
+        return self._places.describe()
 
     def is_at_rest(self, name: ServerName) -> bool:
-        """Whether a server has no connection, open or opening, and no failure to wait out."""
-        slot = self._slots.get(name)
+        """Whether nothing of a server's shared connection is open, opening or to be waited out."""
+        slot = self._places.find(name)
         return slot is None or not (slot.connection or slot.attempt or slot.waits_s > 0)
 
     def is_listening(self, connection: Connection) -> bool:
@@ -93,60 +99,73 @@ class Switchboard:
         return bool(announced) and len(self._listening) < self._attention.max_listening
 
     async def aclose_server(self, name: ServerName) -> None:
-        """Close the connection to a server and forget its failures."""
-        slot = self._slots.pop(name, None)
-        if slot is not None:
-            with anyio.move_on_after(_CLOSE_S):
+        """Close every connection to a server and forget its failures."""
+        await self._aclose(self._places.clear_server(name))
+
+    async def aclose_profile(self, key: str) -> None:
+        """Close every connection of one client."""
+        await self._aclose(self._places.clear_profile(key))
+
+    async def _aclose(self, slots: Collection[Slot]) -> None:
+        for slot in slots:
+            slot.close()
+        with anyio.move_on_after(_CLOSE_S):
+            for slot in slots:
                 await slot.retire()
 
     def let_go(self, slot: Slot, connection: Connection) -> None:
         """Close a connection that was opened for a listing alone, where many others are open."""
-        is_needed = connection in self._listening or slot.is_called or connection.in_flight
+        is_needed = connection in self._listening or slot.is_called or slot.is_in_use
         if is_needed or len(self._warm) <= self._capacity.warm:
             return
         slot.drop(connection)
         slot.cancel_owners()
         if not slot.handshake_first and not slot.header_maps:
-            self._slots.pop(slot.server.name, None)  # nothing about it is worth remembering
+            self._places.forget(slot)  # nothing about it is worth remembering
 
-    async def connect(self, server: Server) -> tuple[Slot, Connection]:
-        """Find the live connection of a server, or open one.
+    def find(self, name: ServerName, profile: Profile) -> tuple[Slot, Connection] | None:
+        """Find the live connection that a client has; nothing is opened."""
+        slot = self._places.find(name, profile.key)
+        connection = None if slot is None else slot.find_live()
+        return None if slot is None or connection is None else (slot, connection)
+
+    async def connect(self, server: Server, profile: Profile = SHARED) -> tuple[Slot, Connection]:
+        """Find the live connection to a server for this client, or open one.
 
         Raises:
             UpstreamError: It cannot be opened.
             NotCallable: The server is a catalogue.
         """
-        slot = self._slots.get(server.name)
+        if profile.key and self._places.speaks_handshake(server, profile):
+            return await self._connect(server, profile)
+        slot, connection = await self._connect(server, SHARED)
+        if profile.key and not connection.greeting.is_modern:
+            return await self._connect(server, profile)
+        return slot, connection
+
+    async def _connect(self, server: Server, profile: Profile) -> tuple[Slot, Connection]:
+        slot = self._places.find(server.name, profile.key)
         if slot is not None and (
             slot.server is server or slot.server.transport == server.transport
         ):
             connection = slot.find_live()
             if connection is not None:
+                if profile.key:
+                    slot.profile = profile
+                    with contextlib.suppress(LinkFailure):  # its request will meet the same
+                        await connection.belong_to(profile)
                 return slot, connection
         else:
-            slot = self._place(server, slot)
+            slot = self._places.make(server, profile, instead=slot)
+        slot.profile = profile
         return slot, await self._open(slot, server)
-
-    def _place(self, server: Server, old: Slot | None) -> Slot:
-        if isinstance(server.transport, CatalogTransport):
-            source = server.transport.source
-            raise NotCallable(
-                f"Server {server.name!r} was imported from {source}; register the live server to "
-                "call its tools."
-            )
-        if old is not None:
-            old.cancel_owners()
-        slot = self._slots[server.name] = Slot(server)
-        return slot
 
     async def _open(self, slot: Slot, server: Server) -> Connection:
         attempt = slot.attempt
         if attempt is None:
             wait_s = slot.waits_s
             if wait_s > 0:
-                raise UpstreamUnavailable(
-                    server.name, slot.last_error or "it was lost", retry_after_s=wait_s
-                )
+                raise _unopened(slot, _waiting(slot, wait_s))
             slot.server = server
             attempt = slot.attempt = Attempt()
             self._tasks.start_soon(self._own, slot, attempt)
@@ -165,11 +184,15 @@ class Switchboard:
                 await self._open_and_hold(slot, attempt)
             except LinkFailure as failure:
                 self._fail(slot, attempt, failure)
+            except UpstreamUnavailable as error:  # no room: nothing that it did
+                slot.last_error = reason_of(error)
+                attempt.fail(_unsent(error))
             except Exception:
                 logger.exception("The connection to %s broke", slot.server.name)
                 self._fail(slot, attempt, LinkLost("an error in Toolcrib; see its log"))
             finally:
-                attempt.fail(UpstreamUnavailable(slot.server.name, "the connection was closed"))
+                closing = UpstreamUnavailable(slot.server.name, "the connection was closed")
+                attempt.fail(_unsent(closing))
                 if slot.attempt is attempt:
                     slot.attempt = None
                 del slot.owners[scope]
@@ -180,7 +203,7 @@ class Switchboard:
             resolved = await anyio.to_thread.run_sync(self.resolve, slot.server)
         except InvalidConfig as error:
             slot.last_error = error.detail.rstrip(".")
-            attempt.fail(UpstreamUnavailable(slot.server.name, slot.last_error))
+            attempt.fail(_unsent(UpstreamUnavailable(slot.server.name, slot.last_error)))
             return
         slot.redact = Redactor(resolved.secrets)
         slot.redact_listing = Redactor(resolved.credentials)
@@ -198,15 +221,25 @@ class Switchboard:
     ) -> LinkLost | None:
         """Keep one connection; return what it died of when its process ended at the greeting."""
         server = slot.server
-        hearing = Hearing(server.name, self._tell)
+        audience = Audience(Hearing(server.name, self._tell))
         heard_s: float | None = None
-        async with open_link(
-            transport, limits=self._limits, on_notification=hearing.on_notification
-        ) as link:
-            connection = Connection(server.name, link, hearing, self._attention)
+        async with (
+            self._enter_room(server, transport),
+            audience.open(),
+            open_link(
+                transport,
+                limits=self._limits,
+                outside=audience,
+                authorizer=self._authorizer(server, transport),
+                log=self._logs and StderrWriter(self._logs, server.name, slot.redact),
+            ) as link,
+        ):
+            connection = Connection(server.name, link, audience, self._attention)
             try:
                 await connection.greet(
-                    timeout_s=server.start_timeout_s, handshake_first=slot.handshake_first
+                    timeout_s=server.start_timeout_s,
+                    handshake_first=slot.handshake_first,
+                    profile=slot.profile,
                 )
             except (LinkFailure, TimeoutError) as failure:
                 slot.last_tail = connection.describe().stderr_tail
@@ -221,10 +254,34 @@ class Switchboard:
             self._tell(server.name)
         return None
 
+    def _enter_room(
+        self, server: Server, transport: LiveTransport
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        if not isinstance(transport, StdioTransport):
+            return contextlib.nullcontext()
+        return self._room.enter(server.name, wait_s=server.start_timeout_s)
+
+    def _tenancies(self) -> list[Tenancy]:
+        return [
+            Tenancy(slot, slot.connection)
+            for slot in self._places
+            if slot.connection is not None and isinstance(slot.server.transport, StdioTransport)
+        ]
+
+    async def watch_memory(self) -> None:
+        """Hold the servers' processes to the memory they may take."""
+        await self._room.watch()
+
+    def _authorizer(self, server: Server, transport: LiveTransport) -> Authorizer | None:
+        if self._logins is None or isinstance(transport, StdioTransport):
+            return None
+        return self._logins.find(server.name, transport)
+
     async def _serve(self, slot: Slot, attempt: Attempt, connection: Connection) -> float | None:
         """Keep a greeted connection until it is lost; return how long it was listened on."""
         started = anyio.current_time()
-        listens = self.may_listen(connection.announced)
+        self._places.note_era(slot, modern=connection.greeting.is_modern)
+        listens = not slot.profile.key and self.may_listen(connection.announced)
         (self._listening if listens else self._warm).add(connection)
         slot.take(connection)
         attempt.succeed(connection)
@@ -261,22 +318,50 @@ class Switchboard:
             retry_after_s = None
         slot.note_failure(error, retry_after_s=retry_after_s)
         slot.attempt = None
-        attempt.fail(error)
+        if isinstance(error, UpstreamUnavailable):
+            error.retry_after_s = slot.waits_s
+        attempt.fail(_unopened(slot, error))
 
     async def reap(self) -> None:
         """Close what has been idle for long, again and again."""
-        pause_s = min(_LONGEST_REAP_PAUSE_S, self._capacity.idle_timeout_s / 4)
+        shortest_s = min(self._capacity.idle_timeout_s, self._capacity.private_idle_timeout_s)
+        pause_s = min(_LONGEST_REAP_PAUSE_S, shortest_s / 4)
         while True:
             await anyio.sleep(pause_s)
-            now = anyio.current_time()
-            for slot in self._slots.values():
-                connection = slot.connection
-                if connection is None:
-                    continue
-                if connection.hearing.is_vain:
-                    self._listening.discard(connection)  # its place is free for another
-                if connection.in_flight or connection in self._listening:
-                    continue
-                if now - connection.last_used > self._capacity.idle_timeout_s:
-                    slot.drop(connection)
-                    slot.cancel_owners()
+            for slot in tuple(self._places):
+                if slot.profile.key:
+                    self._reap_private(slot)
+                elif slot.connection is not None:
+                    self._reap_shared(slot, slot.connection)
+
+    def _reap_shared(self, slot: Slot, connection: Connection) -> None:
+        if connection.hearing.is_vain:
+            self._listening.discard(connection)  # its place is free for another
+        if connection not in self._listening and slot.is_idle(self._capacity.idle_timeout_s):
+            slot.drop(connection)
+            slot.cancel_owners()
+
+    def _reap_private(self, slot: Slot) -> None:
+        is_unused = slot.connection is None and not slot.is_in_use and slot.waits_s <= 0
+        if is_unused or slot.is_idle(self._capacity.private_idle_timeout_s):
+            self._places.forget(slot)
+            slot.close()
+
+
+def _waiting(slot: Slot, wait_s: float) -> UpstreamUnavailable:
+    reason = slot.last_error or "it was lost"
+    return UpstreamUnavailable(slot.server.name, reason, retry_after_s=wait_s)
+
+
+def _unopened(slot: Slot, error: UpstreamError) -> UpstreamError:
+    """Say of an error whether anybody, or one client alone, cannot connect."""
+    error.is_unsent = True
+    error.fault = Fault.CONNECTION if slot.profile.key else Fault.SERVER
+    return error
+
+
+def _unsent(error: UpstreamError) -> UpstreamError:
+    """Say of an error that it tells nothing of the server, which was not asked."""
+    error.is_unsent = True
+    error.fault = Fault.CONNECTION
+    return error

@@ -7,8 +7,8 @@ from typing import Any
 
 import anyio
 
+from .dialogue import Dialogue
 from .link import LinkState, OnUp
-from .rpc import OnProgress
 
 
 class ScriptedLink:
@@ -19,7 +19,9 @@ class ScriptedLink:
         self._lost: str | None = None
         self._gone = anyio.Event()
         self.sent: list[tuple[str, Mapping[str, Any] | None, Mapping[str, str]]] = []
-        """Each (method, params, headers); the params of a notification are None."""
+        """Each (method, params, headers)."""
+
+    is_one_channel = True
 
     @property
     def is_lost(self) -> bool:
@@ -53,7 +55,7 @@ class ScriptedLink:
         params: Mapping[str, Any],
         *,
         headers: Mapping[str, str],
-        on_progress: OnProgress | None,  # there is none
+        dialogue: Dialogue | None = None,  # nothing is said
     ) -> dict[str, Any]:
         """Note the request and give the next answer."""
         self.sent.append((method, params, headers))
@@ -65,6 +67,12 @@ class ScriptedLink:
             raise AssertionError("it sleeps for ever")
         return answer
 
-    async def notify(self, method: str, *, headers: Mapping[str, str]) -> None:
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str],
+    ) -> None:
         """Note the notification."""
-        self.sent.append((method, None, headers))
+        self.sent.append((method, params, headers))

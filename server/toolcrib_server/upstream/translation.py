@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 from toolcrib_registry.errors import (
+    Fault,
     ResultTooLarge,
     UpstreamError,
     UpstreamProtocolError,
+    UpstreamTimeout,
     UpstreamUnavailable,
 )
 
-from .failures import BadAnswer, LinkFailure, Oversized, RpcFailure, Unanswered
+from .failures import BadAnswer, LinkFailure, LinkLost, Oversized, RpcFailure, Unanswered
 from .secrets import Redactor
 
 
@@ -22,7 +24,11 @@ def translate(server: str, failure: LinkFailure, redact: Redactor) -> UpstreamEr
     match failure:
         case RpcFailure(code=code, data=data):
             return UpstreamProtocolError(
-                server, reason, rpc_code=code, rpc_data=_redact_data(data, redact)
+                server,
+                reason,
+                rpc_code=code,
+                rpc_message=reason,
+                rpc_data=_redact_data(data, redact),
             )
         case Oversized(size=size, limit=limit):
             return ResultTooLarge(server, size=size, limit=limit)
@@ -31,7 +37,21 @@ def translate(server: str, failure: LinkFailure, redact: Redactor) -> UpstreamEr
         case Unanswered(retry_after_s=retry_after_s):
             return UpstreamUnavailable(server, f"it {reason}", retry_after_s=retry_after_s)
         case _:
-            return UpstreamUnavailable(server, reason)
+            return _lost(UpstreamUnavailable(server, reason), failure)
+
+
+def reason_of(error: UpstreamError) -> str:
+    """Say what completes the sentence 'the server cannot be reached: …'; no full stop."""
+    if isinstance(error, UpstreamTimeout):
+        return f"it did not answer {error.what} within {error.timeout_s:g} s"
+    reason = getattr(error, "reason", None)
+    return (reason if isinstance(reason, str) else error.detail).rstrip(".")
+
+
+def _lost(error: UpstreamUnavailable, failure: LinkFailure) -> UpstreamUnavailable:
+    error.fault = Fault.CONNECTION
+    error.is_unsent = isinstance(failure, LinkLost) and not failure.delivered
+    return error
 
 
 def _redact_data(data: Any, redact: Redactor) -> Any:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolcrib_server.upstream.decoding import MAX_DEPTH, decode, is_deeper
+from toolcrib_server.jsonrpc.text import MAX_DEPTH, is_deeper
+from toolcrib_server.upstream.decoding import decode
 from toolcrib_server.upstream.failures import BadAnswer, TooDeep, Unrelayable
 from toolcrib_server.upstream.rpc import Calls, open_response, read_progress
 
@@ -112,9 +113,9 @@ def test_only_the_request_in_flight_fails_and_one_of_several_is_not_guessed():
     calls = Calls()
     calls.fail(Unrelayable("sent a pit", None))
     assert calls.unmatched == 1
-    calls.open(1, None)
+    calls.open(1)
     calls.fail(Unrelayable("sent a pit", None))
-    calls.open(2, None)
+    calls.open(2)
     calls.fail(Unrelayable("sent a pit", (3,)))
     assert calls.unmatched == 2
     with pytest.raises(Unrelayable, match="sent a pit"):
@@ -124,7 +125,7 @@ def test_only_the_request_in_flight_fails_and_one_of_several_is_not_guessed():
 @pytest.mark.anyio
 async def test_the_request_that_an_unusable_message_answers_fails():
     calls = Calls()
-    call = calls.open(1, None)
+    call = calls.open(1)
     calls.fail(Unrelayable("sent a pit", ("1",)))
     with pytest.raises(BadAnswer, match="sent a pit"):
         await call.wait()
@@ -159,4 +160,11 @@ def test_a_result_that_can_is_not_touched(result):
 @pytest.mark.parametrize("number", [10**400, float("inf"), float("nan"), "5", None])
 def test_progress_that_is_no_number_is_dropped(number):
     assert read_progress({"progress": number}) is None
-    assert read_progress({"progress": 1, "total": number}) == (1.0, None, None)
+    assert read_progress({"progress": 1, "total": number}) == {"progress": 1}
+
+
+def test_progress_is_handed_on_with_all_it_says_but_its_token():
+    said = {"progressToken": 5, "progress": 1, "total": 2.5, "message": "half", "own": [1]}
+    assert read_progress(said) == {"progress": 1, "total": 2.5, "message": "half", "own": [1]}
+    assert read_progress({"progress": 0, "message": 5, "total": True}) == {"progress": 0}
+    assert read_progress({"progress": True}) is None

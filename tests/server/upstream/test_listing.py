@@ -43,7 +43,7 @@ async def why(tool):
     good = {"name": "good", "inputSchema": SCHEMA}
     found = await read_tools(good, tool)
     assert found.tools == (good,)
-    (aside,) = found.quarantined
+    (aside,) = found.malformed
     json.dumps([aside.name, aside.reason]).encode("utf-8")
     return aside.reason
 
@@ -68,7 +68,7 @@ async def test_every_list_is_read_and_objects_are_not_touched():
     assert found.prompts == ({"name": "p"},)
     assert found.resources == ({"uri": "f://x", "name": "x"},)
     assert found.templates == ({"uriTemplate": "f://{x}"},)
-    assert found.quarantined == ()
+    assert found.malformed == ()
     assert found.ttl_ms == 100
 
 
@@ -95,7 +95,7 @@ async def test_tools_are_served_though_another_list_fails():
         }
     )
     assert len(found.tools) == 1
-    (aside,) = found.quarantined
+    (aside,) = found.malformed
     assert (aside.kind, aside.name) == (EntryKind.RESOURCE, "*")
     assert "log in first" in aside.reason
 
@@ -186,7 +186,7 @@ async def test_the_first_of_two_with_one_name_is_kept():
     first = {"name": "a", "description": "first", "inputSchema": SCHEMA}
     assert (
         "listed before"
-        in (await read_tools(first, {**first, "description": "second"})).quarantined[0].reason
+        in (await read_tools(first, {**first, "description": "second"})).malformed[0].reason
     )
     assert (await read_tools(first, {**first, "description": "second"})).tools == (first,)
 
@@ -198,7 +198,7 @@ async def test_a_name_may_be_on_two_lists():
             "prompts/list": {"prompts": [{"name": "a"}]},
         }
     )
-    assert found.quarantined == ()
+    assert found.malformed == ()
 
 
 # --- pages -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from toolcrib_registry.errors import (
     UpstreamUnavailable,
 )
 from toolcrib_registry.types import HttpTransport, Server, ServerName
+from toolcrib_server.upstream.interaction import Interaction
 from toolcrib_server.upstream.pool import ConnectionPool
 from toolcrib_server.upstream.secrets import SecretStore, seal
 
@@ -45,18 +46,25 @@ def describe_all(web, serve):
 async def test_a_server_of_each_kind_is_listed_and_called(web, serve, kind):
     server, version = describe_all(web, serve)[kind]
     steps = []
+
+    async def hear(method, params):
+        steps.append(params)
+
     async with ConnectionPool() as pool:
         listing = await pool.list_all(server)
         assert listing.protocol_version == version
         assert [tool["name"] for tool in listing.tools] == ["echo", "slow", "steps", "grow"]
-        assert listing.quarantined == ()
+        assert listing.malformed == ()
         result = await pool.call_tool(server, "echo", {"text": "hé"}, timeout_s=10)
         assert result["content"] == [{"type": "text", "text": "hé"}]
         result = await pool.call_tool(
-            server, "steps", {}, timeout_s=10, on_progress=lambda *step: steps.append(step)
+            server, "steps", {}, timeout_s=10, interaction=Interaction(on_notice=hear)
         )
         assert result["structuredContent"] == {"result": "done"}
-        assert steps == [(1.0, 2.0, "half"), (2.0, 2.0, "whole")]
+        assert steps == [
+            {"progress": 1, "total": 2, "message": "half"},
+            {"progress": 2, "total": 2, "message": "whole"},
+        ]
         wrong = await pool.call_tool(server, "echo", {"no": 1}, timeout_s=10)
         assert wrong["isError"] is True
 
@@ -246,7 +254,7 @@ async def test_arguments_are_mirrored_in_headers_where_the_tool_asks_for_it(serv
         listing = await pool.list_all(server)
         await pool.call_tool(server, "query", {"region": "us-west1"}, timeout_s=5)
     assert app.headers[-1]["mcp-param-region"] == "us-west1"
-    assert [each.name for each in listing.quarantined] == ["bad"]
+    assert [each.name for each in listing.malformed] == ["bad"]
 
 
 async def test_a_call_refused_for_its_headers_is_listed_for_and_sent_again(serve, scripted):

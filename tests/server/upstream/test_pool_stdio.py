@@ -15,6 +15,7 @@ from toolcrib_registry.errors import (
     UpstreamUnavailable,
 )
 from toolcrib_registry.types import CatalogTransport, EntryKind, Server, ServerName, StdioTransport
+from toolcrib_server.upstream.interaction import Interaction
 from toolcrib_server.upstream.pool import ConnectionPool
 from toolcrib_server.upstream.secrets import MASK, SecretStore, seal
 from toolcrib_server.upstream.slot import LinkStatus
@@ -101,11 +102,18 @@ async def test_all_pages_are_read(raw):
 
 async def test_progress_reaches_the_caller_before_the_result(raw):
     steps = []
+
+    async def hear(method, params):
+        steps.append(params)
+
     async with ConnectionPool() as pool:
         await pool.call_tool(
-            raw("progress"), "echo", {}, timeout_s=5, on_progress=lambda *step: steps.append(step)
+            raw("progress"), "echo", {}, timeout_s=5, interaction=Interaction(on_notice=hear)
         )
-    assert steps == [(1.0, 2.0, "s1"), (2.0, 2.0, "s2")]
+    assert steps == [
+        {"progress": 1, "total": 2, "message": "s1"},
+        {"progress": 2, "total": 2, "message": "s2"},
+    ]
 
 
 async def test_requests_of_the_server_are_declined_and_its_pings_answered(raw):
@@ -282,7 +290,7 @@ async def test_a_tool_that_nests_too_deeply_costs_one_tool(raw):
     async with ConnectionPool() as pool:
         listing = await pool.list_all(raw("deep-tool"))
     assert [tool["name"] for tool in listing.tools] == ["echo", "slow"]
-    (aside,) = listing.quarantined
+    (aside,) = listing.malformed
     assert "more than 100 deep" in aside.reason
 
 
@@ -407,7 +415,7 @@ async def test_a_name_listed_twice_is_set_aside_the_second_time(raw):
     async with ConnectionPool() as pool:
         listing = await pool.list_all(raw("duplicates"))
     assert [tool.get("description") for tool in listing.tools] == ["Say it again.", None]
-    (aside,) = listing.quarantined
+    (aside,) = listing.malformed
     assert (aside.kind, aside.name) == (EntryKind.TOOL, "echo")
     assert "listed before" in aside.reason
 
@@ -416,7 +424,7 @@ async def test_one_bad_schema_costs_one_tool(raw):
     async with ConnectionPool() as pool:
         listing = await pool.list_all(raw("bad-schema"))
     assert [tool["name"] for tool in listing.tools] == ["echo", "slow"]
-    (aside,) = listing.quarantined
+    (aside,) = listing.malformed
     assert aside.name == "broken"
     assert "no-such-type" in aside.reason
 
@@ -550,7 +558,7 @@ async def test_a_secret_that_a_server_repeats_is_masked_in_its_listing(raw, tmp_
     assert leak["description"] == f"Uses {MASK}."
     # An ordinary word among the variables is left alone.
     assert leak["inputSchema"]["properties"]["a"] == {"type": "string", "default": MASK}
-    reasons = [(each.name, each.reason) for each in listing.quarantined]
+    reasons = [(each.name, each.reason) for each in listing.malformed]
     assert reasons == [
         (MASK, "its name holds a secret that the server was given"),
         (f"bad {MASK}", "its name holds a secret that the server was given"),

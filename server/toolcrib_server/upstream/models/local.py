@@ -32,11 +32,9 @@ from toolcrib_registry.types import Launch, Offer, StdioTransport, hash_content
 from toolcrib_server.upstream.endpoint_client import EndpointClient
 from toolcrib_server.upstream.failures import LinkFailure
 from toolcrib_server.upstream.link import LinkLimits
-from toolcrib_server.upstream.process import MARK, ChildProcess, open_child
+from toolcrib_server.upstream.process import ChildProcess, open_child
 from toolcrib_server.upstream.references import Secrets, expand
 from toolcrib_server.upstream.secrets import Redactor
-
-from .keeper import open_keeper
 
 logger = logging.getLogger(__name__)
 
@@ -199,12 +197,8 @@ class LocalServers:
         """Start one server, keep it, end it: all in this task."""
         try:
             transport, redact = _fill(running, env=self._env, secrets=self._secrets)
-            async with (
-                open_keeper() as keeper,
-                open_child(transport, grace_s=_GRACE_S) as child,
-            ):
+            async with open_child(transport, grace_s=_GRACE_S) as child:
                 running.pid = child.pid
-                await keeper.keep(MARK, child.mark)
                 try:
                     await _watch(running, child, redact)
                 finally:

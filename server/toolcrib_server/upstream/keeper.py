@@ -1,7 +1,7 @@
-"""Ends a local model server when Toolcrib was killed and could not: a program of its own beside it.
+"""Ends a child when Toolcrib was killed and could not, where no warden can: a program beside it.
 
 It reads from a pipe that only Toolcrib holds open. When that closes, whoever bears the mark it was
-told is killed. (A model server does not mind that its own input is closed, as others do.)
+told is killed.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ class Keeper:
         assert self._process.stdin is not None
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await self._process.stdin.send(f"{variable}\n{mark}\n".encode())
+
+    async def let_go(self) -> None:
+        """Have it do so now, as when Toolcrib ends."""
+        assert self._process.stdin is not None
+        await self._process.stdin.aclose()
 
 
 @asynccontextmanager

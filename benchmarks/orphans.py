@@ -1,0 +1,70 @@
+"""Random kills of server, client and gateway, and who is left five seconds after the end.
+
+Real ``toolcrib serve`` and ``toolcrib stdio`` processes with real stdio servers, one of which is
+as stubborn as the system allows; both have families that detach themselves. Exits with 1 when
+anybody was left, or when a gateway that was not killed did not answer any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from _proof import orphans
+
+RUNS = 200
+CACHE = Path(__file__).parent.parent / ".cache"
+
+
+def measure(runs: int, *, seed: int, jobs: int) -> orphans.Count:
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        print(f"\r{done} of {runs} runs", end="", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        campaign = orphans.Campaign(Path(folder), CACHE)
+        return campaign.run([*orphans.plan(runs, seed=seed)], jobs=jobs, on_run=count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=RUNS, help="how many (default 200)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    started = time.monotonic()
+    count = measure(args.runs, seed=args.seed, jobs=args.jobs)
+    left = [*count.orphans, *orphans.wardens_left()]
+    print()
+    for kind, killed in sorted(count.killed.items()):
+        print(f"{kind:16}{killed:>5} killed")
+    for fault in (*left, *count.unhealed):
+        print(f"\n{fault}")
+    seconds = time.monotonic() - started
+    print(
+        f"\n{count.runs} runs: {len(left)} orphans, {len(count.unhealed)} unhealed; the last of a "
+        f"family was gone {count.longest_s:.1f} s after the kill at the latest; {seconds:.0f} s"
+    )
+    if args.json:
+        figures = {
+            "runs": count.runs,
+            "killed": dict(count.killed),
+            "orphans": left,
+            "unhealed": count.unhealed,
+            "longest_s": round(count.longest_s, 2),
+            "seconds": round(seconds, 1),
+        }
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    sys.exit(bool(left or count.unhealed))
+
+
+if __name__ == "__main__":
+    main()
