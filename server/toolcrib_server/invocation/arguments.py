@@ -5,22 +5,53 @@ Says which field is wrong and what was expected, in words a model can act on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
 from jsonschema.exceptions import ValidationError
-from referencing.exceptions import Unresolvable
 
 from toolcrib_registry.errors import ArgumentProblem, InvalidArguments
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.upstream.decoding import is_deeper
+from toolcrib_server.jsonrpc.text import is_deeper
 
 from .budget import Budget, OutOfBudget, compile_schema
 
 _MAX_PROBLEMS = 8
 _MAX_SHOWN = 120
 _MAX_DEPTH = 64
+_MOST_OVERRUNS = 20
+"""Checks that a schema may break off, until the registry changes, before it is left alone."""
+
+logger = logging.getLogger(__name__)
+
+
+class SchemaMatch:
+    """A schema, compiled once, to hold values against. Not for two threads at the same time."""
+
+    def __init__(self, schema: JsonObject) -> None:
+        self._budget = Budget()
+        self._validator = compile_schema(schema, self._budget)
+        self._overruns = 0
+
+    def find_problems(self, value: Any) -> Sequence[ArgumentProblem]:
+        """Say what does not fit, in bounded time.
+
+        A schema that cannot be applied (a ``$ref`` to elsewhere, one that never ends or costs too
+        much) fits everything: the upstream is the judge of its own tool.
+        """
+        if self._overruns >= _MOST_OVERRUNS:
+            return ()
+        self._budget.renew()
+        try:
+            return [_problem(e) for e in islice(self._validator.iter_errors(value), _MAX_PROBLEMS)]
+        except OutOfBudget:
+            # Each costs all that a check may: a few show what the next ones would come to.
+            self._overruns += 1
+        except Exception as error:  # noqa: BLE001  # a stranger's schema, and any of its corners
+            logger.debug("A schema cannot be applied: %r", error)
+        return ()
 
 
 class ArgumentCheck:
@@ -28,14 +59,10 @@ class ArgumentCheck:
 
     def __init__(self, tool: str, schema: JsonObject) -> None:
         self._tool = tool
-        self._budget = Budget()
-        self._validator = compile_schema(schema, self._budget)
+        self._match = SchemaMatch(schema)
 
     def check(self, arguments: JsonObject) -> None:
-        """Accept arguments that fit, in bounded time.
-
-        A schema that cannot be applied (a ``$ref`` to elsewhere, one that never ends or costs too
-        much) accepts everything: the upstream is the judge of its own tool.
+        """Accept arguments that fit, in bounded time; see `SchemaMatch`.
 
         Raises:
             InvalidArguments: They do not fit; each misfit is named.
@@ -44,12 +71,7 @@ class ArgumentCheck:
         if is_deeper(arguments, _MAX_DEPTH - 1):
             problem = ArgumentProblem("", f"are nested deeper than {_MAX_DEPTH} levels")
             raise InvalidArguments(self._tool, [problem])
-        self._budget.renew()
-        try:
-            errors = islice(self._validator.iter_errors(arguments), _MAX_PROBLEMS)
-            problems = [_problem(error) for error in errors]
-        except (Unresolvable, RecursionError, OutOfBudget):
-            return
+        problems = self._match.find_problems(arguments)
         if problems:
             raise InvalidArguments(self._tool, problems)
 
@@ -140,6 +162,8 @@ def _cut(text: str) -> str:
 
 def shape_of(arguments: JsonObject) -> dict[str, str]:
     """Describe arguments by type and size alone, for the audit record."""
+    if not isinstance(arguments, Mapping):
+        return {"": _shape(arguments)}  # not what they should be
     return {str(key)[:64]: _shape(value) for key, value in list(arguments.items())[:32]}
 
 

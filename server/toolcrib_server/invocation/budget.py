@@ -27,6 +27,10 @@ _MAX_STEPS = 20_000
 _MATCHING_S = 0.1
 """Matching patterns in one check."""
 _LONGEST_SHOWN = 80
+_PARTS_IN_A_STEP = 8
+_SIZED = (list, dict)
+_CHARS_IN_A_STEP = 10_000
+_SPELLED_IN_A_STEP = 200
 
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
@@ -53,7 +57,11 @@ class Budget:
         def apply(
             validator: Any, value: Any, instance: Any, schema: Any
         ) -> Iterable[ValidationError] | None:
-            self._take_step()
+            # The library looks at each part of both, counted below or not.
+            parts = len(value) if type(value) in _SIZED else 0
+            if type(instance) in _SIZED:
+                parts += len(instance)
+            self._take_steps(1 + parts // _PARTS_IN_A_STEP)
             return keyword(validator, value, instance, schema)
 
         return apply
@@ -78,17 +86,22 @@ class Budget:
     def unique_items(self, _: Any, value: Any, instance: Any, __: Any) -> Iterator[ValidationError]:
         """Check ``uniqueItems`` in one pass; the library compares every pair."""
         if value and isinstance(instance, list):
-            items = [canonical_json(item) for item in cast("list[object]", instance)]
+            items = [self._spelled(item) for item in cast("list[object]", instance)]
             if len(set(items)) < len(items):
                 yield ValidationError("has items that are the same")
 
-    def _take_step(self) -> None:
-        self._steps -= 1
+    def _spelled(self, item: object) -> str:
+        text = canonical_json(item)
+        self._take_steps(1 + len(text) // _SPELLED_IN_A_STEP)
+        return text
+
+    def _take_steps(self, number: int) -> None:
+        self._steps -= number
         if self._steps < 0:
             raise OutOfBudget
 
     def _matches(self, pattern: str, text: str) -> bool:
-        self._take_step()
+        self._take_steps(1 + len(text) // _CHARS_IN_A_STEP)
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
             raise OutOfBudget

@@ -121,6 +121,7 @@ def describe_drift(error: UpstreamProtocolError, drift: Drift) -> UpstreamProtoc
         f"{ended} It seems that the server {how}; the catalogue is being brought up to date: "
         "search again, or read the tool's details, before another call.",
         rpc_code=error.rpc_code,
+        rpc_message=error.rpc_message,
         rpc_data=error.rpc_data,
     )
 

@@ -1,79 +1,57 @@
-"""Calls a tool: resolve, permit, check, call, record. No face has a path of its own.
+"""The one way out: everything that is asked of a server passes here. No face has another path.
 
-Resolved tools and compiled schemas are kept while the registry stays at its revision, so a warm
-call touches neither the database nor another thread.
+Reads as the order of steps; each step is a module of its own beside this one.
 """
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
 
-import anyio
-import anyio.to_thread
-from mcp_types import INVALID_PARAMS
-
-from toolcrib_registry.errors import (
-    EntryQuarantined,
-    InvalidInput,
-    NotCallable,
-    ToolcribError,
-    UpstreamProtocolError,
-)
+from toolcrib_registry.errors import InvalidInput, UpstreamProtocolError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import (
-    CallRecord,
+    EntryId,
     EntryKind,
     JsonObject,
+    OwnedEntry,
     Server,
     ServerName,
-    ServerStatus,
-    Tool,
-    Trust,
+    entry_id,
 )
-from toolcrib_server.selection.brief import MARKED, reasons_of
+from toolcrib_server.upstream.interaction import ALONE, Interaction
 
-from .arguments import ArgumentCheck, shape_of
 from .audit import AuditLog
-from .drift import (
-    Drift,
-    Notices,
-    describe_drift,
-    find_drift_in_error,
-    find_drift_in_result,
-    read_text,
-)
+from .book import Book, Target
+from .caller import Caller
+from .deadline import Deadline
+from .dispatch import Dispatch
+from .drift import Notices
+from .errand import CALL, Account, Errand, Send
+from .finishing import Finish
+from .journal import Journal
+from .lookout import Lookout
+from .meter import PathMeter, PathReading
+from .permission import AsRegistered, Permission, allows
+from .policy import Policies
+from .quota import Quota, Unlimited
+from .shelf import PREFIX
+from .telemetry import Telemetry
 
-OnProgress = Callable[[float, float | None, str | None], Any]
-"""Called with (progress, total, message) as the upstream reports them."""
-
-
-class Caller(Protocol):
-    """Reaches upstream servers."""
-
-    async def call_tool(
-        self,
-        server: Server,
-        local_name: str,
-        arguments: JsonObject,
-        *,
-        timeout_s: float,
-        meta: JsonObject | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> dict[str, Any]:
-        """Call a tool and return the result object as the server sent it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    tool: Tool
-    server: Server
-    check: ArgumentCheck
+DEFAULT_TIMEOUT_S = 60.0
+READ_RESOURCE = "resources/read"
+_NAMED: Mapping[str, tuple[EntryKind, str]] = {
+    READ_RESOURCE: (EntryKind.RESOURCE, "uri"),
+    "resources/subscribe": (EntryKind.RESOURCE, "uri"),
+    "prompts/get": (EntryKind.PROMPT, "name"),
+    "ref/prompt": (EntryKind.PROMPT, "name"),
+    "ref/resource": (EntryKind.RESOURCE, "uri"),
+}
+"""Which requests, and references in them, are about an entry, and what names it there."""
+_LONGEST_NAME = 200
+_METHOD = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 class Invoker:
@@ -86,17 +64,30 @@ class Invoker:
         audit: AuditLog,
         *,
         notice: Callable[[ServerName], None] | None = None,
+        permission: Permission | None = None,
+        quota: Quota | None = None,
+        policies: Policies | None = None,
+        telemetry: Telemetry | None = None,
+        call_timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        """``notice`` is told of servers that a call has shown to differ from the registry."""
-        self._store = store
-        self._notices = Notices(notice or _tell_nobody)
-        self._caller = caller
-        self._audit = audit
-        self._resolved: dict[str, _Resolved] = {}
+        """``notice`` is told of servers that a call has shown to differ from the registry.
 
-    def forget(self) -> None:
-        """Drop what was resolved: the registry has changed."""
-        self._resolved.clear()
+        ``call_timeout_s`` is the deadline of calls whose server sets none.
+        """
+        telemetry = telemetry or Telemetry()
+        self._caller = caller
+        self._call_timeout_s = call_timeout_s
+        self._notices = Notices(notice or _tell_nobody)
+        self._book = Book(store, policies or Policies())
+        self._permission = permission or AsRegistered()
+        self._quota = quota or Unlimited()
+        self._lookout = Lookout(self._notices)
+        self._meter = PathMeter()
+        self._finish = Finish(self._meter)
+        self._dispatch = Dispatch(telemetry, self._meter)
+        self._journal = Journal(audit, telemetry)
+
+    # --- what may be asked -----------------------------------------------------------------
 
     async def call(
         self,
@@ -107,11 +98,17 @@ class Invoker:
         principal: str,
         timeout_s: float | None = None,
         meta: JsonObject | None = None,
-        on_progress: OnProgress | None = None,
+        interaction: Interaction = ALONE,
+        extra: JsonObject | None = None,
+        takes_input: bool = False,
+        whole: bool = False,
     ) -> dict[str, Any]:
-        """Call the tool with the public name ``name``; return its result object, untouched.
+        """Call the tool with the public name ``name``; return its result object.
 
-        A failure that the tool itself reports is a result (``isError``), not an error.
+        A failure that the tool itself reports is a result (``isError``), not an error. ``extra``
+        are further parameters of ``tools/call``. With ``takes_input``, what a server wants from a
+        person comes as an ``input_required`` result; else it is an error. A result that is too
+        large for an assistant is cut, and the rest kept, unless it is wanted ``whole``.
 
         Raises:
             NotFound: No such tool; near names are offered.
@@ -119,116 +116,258 @@ class Invoker:
             EntryQuarantined: It is set aside until somebody approves it.
             NotCallable: It, or its server, is disabled, or it comes from a catalogue.
             InvalidArguments: The arguments do not fit its schema.
-            UpstreamError: Its server failed or did not answer in time.
+            TooManyCalls: The key calls more than it may.
+            UpstreamError: Its server failed, is busy, or did not answer in time.
         """
-        started = time.perf_counter()
-        outcome = "ok"
-        resolved: _Resolved | None = None
-        try:
-            resolved = self._resolved.get(name) or await self._resolve(name)
-            resolved.check.check(arguments)
-            result = await self._send(
-                resolved,
+        target = await self._book.find_tool(name)
+        assert target.entry is not None
+        return await self._run(
+            self._errand_of_call(
+                target,
+                target.entry.local_name,
                 arguments,
-                timeout_s=self._deadline(resolved.server, timeout_s),
+                extra=extra,
+                face=face,
+                principal=principal,
+                deadline=self._deadline(target, timeout_s),
                 meta=meta,
-                on_progress=on_progress,
+                interaction=interaction,
+                takes_input=takes_input,
+                whole=whole,
             )
-            if result.get("resultType") == "input_required":
-                raise UpstreamProtocolError(
-                    resolved.server.name,
-                    f"{name} asks for something only a person can give, which Toolcrib cannot "
-                    "pass on yet.",
-                )
-            outcome = "tool-error" if result.get("isError") else "ok"
-            return result
-        except ToolcribError as error:
-            outcome = error.code
-            raise
-        finally:
-            if resolved:
-                self._audit.add(
-                    CallRecord(
-                        id=uuid.uuid4().hex,
-                        at=datetime.now(UTC),
-                        subject=resolved.tool.id,
-                        server=resolved.server.name,
-                        face=face,
-                        principal=principal,
-                        outcome=outcome,
-                        duration_ms=(time.perf_counter() - started) * 1000,
-                        argument_shape=shape_of(arguments),
-                    )
-                )
+        )
 
-    async def _send(
+    async def call_local(
         self,
-        resolved: _Resolved,
+        server_name: ServerName,
+        local_name: str,
         arguments: JsonObject,
         *,
-        timeout_s: float,
-        meta: JsonObject | None,
-        on_progress: OnProgress | None,
+        face: str,
+        principal: str,
+        timeout_s: float | None = None,
+        meta: JsonObject | None = None,
+        interaction: Interaction = ALONE,
+        extra: JsonObject | None = None,
+        takes_input: bool = False,
     ) -> dict[str, Any]:
-        """Call the server; what shows that the registry is out of date has it looked at again."""
-        tool, server = resolved.tool, resolved.server
-        try:
-            result = await self._caller.call_tool(
-                server,
-                tool.local_name,
+        """Call a tool by its server and the name that the server gives it.
+
+        One that the registry does not know is called all the same, without a look at its arguments,
+        and the server is looked at again.
+
+        Raises:
+            NotFound: No such server; near names are offered.
+            ToolcribError: As `call`.
+        """
+        target = await self._book.find_local(server_name, EntryKind.TOOL, local_name)
+        if target.entry is None:
+            self._notices.tell(target.server.name)
+        return await self._run(
+            self._errand_of_call(
+                target,
+                local_name,
                 arguments,
-                timeout_s=timeout_s,
+                extra=extra,
+                face=face,
+                principal=principal,
+                deadline=self._deadline(target, timeout_s),
                 meta=meta,
-                on_progress=on_progress,
+                interaction=interaction,
+                takes_input=takes_input,
             )
-        except UpstreamProtocolError as error:
-            drift = find_drift_in_error(tool, error)
-            if drift is None:
-                raise
-            self._notices.tell(server.name)
-            raise describe_drift(error, drift) from error
-        drift = find_drift_in_result(tool, result)
-        if drift is not None or server.health.status is ServerStatus.UNREACHABLE:
-            self._notices.tell(server.name)
-        if drift is Drift.GONE:
-            # An error by the specification, whatever many servers do.
-            error = UpstreamProtocolError(server.name, read_text(result), rpc_code=INVALID_PARAMS)
-            raise describe_drift(error, drift)
-        return result
-
-    async def _resolve(self, name: str) -> _Resolved:
-        resolved = await anyio.to_thread.run_sync(self._read, name)
-        self._resolved[name] = resolved
-        return resolved
-
-    def _read(self, name: str) -> _Resolved:
-        tool = self._store.get_entry(EntryKind.TOOL, name)
-        assert isinstance(tool, Tool)
-        server = self._store.get_server(tool.server)
-        _permit(tool, server)
-        return _Resolved(tool, server, ArgumentCheck(name, tool.input_schema))
-
-    @staticmethod
-    def _deadline(server: Server, timeout_s: float | None) -> float:
-        if timeout_s is None:
-            return server.call_timeout_s
-        if not timeout_s > 0:
-            raise InvalidInput(f"The timeout is {timeout_s:g} s; it must be more than 0.")
-        return min(timeout_s, server.call_timeout_s)
-
-
-def _permit(tool: Tool, server: Server) -> None:
-    if tool.trust is Trust.QUARANTINED:
-        raise EntryQuarantined(tool.name, [MARKED[reason] for reason in reasons_of(tool)])
-    if not server.callable:
-        raise NotCallable(
-            f"{tool.name} comes from the imported catalogue {server.name!r}: it can be found, but "
-            "there is no server behind it. Register the server itself to call it."
         )
-    if not server.enabled:
-        raise NotCallable(f"{tool.name} is off, because its server {server.name!r} is disabled.")
-    if not tool.enabled:
-        raise NotCallable(f"{tool.name} is disabled.")
+
+    async def request(
+        self,
+        server_name: ServerName,
+        method: str,
+        params: JsonObject,
+        *,
+        face: str,
+        principal: str,
+        timeout_s: float | None = None,
+        safe: bool = False,
+        meta: JsonObject | None = None,
+        interaction: Interaction = ALONE,
+        takes_input: bool = False,
+    ) -> dict[str, Any]:
+        """Send any other request to a server; ``safe`` says that sending it twice does no harm.
+
+        What was cut off a result is read here too, whichever server is named.
+
+        Raises:
+            InvalidInput: It is a call of a tool, which goes by `call` or `call_local`, or nothing
+                that could be a method.
+            NotFound: No such server, or no such kept result.
+            ToolcribError: As `call`.
+        """
+        if method == CALL:
+            raise InvalidInput("A tool is called by its name, not by a request to its server.")
+        if not _METHOD.fullmatch(method):
+            raise InvalidInput(f"{method[:_LONGEST_NAME]!r} is no method: it goes into a header.")
+        uri = params.get("uri")
+        if method == READ_RESOURCE and isinstance(uri, str) and uri.startswith(PREFIX):
+            return self.read_result(uri, principal=principal)
+        target = await self._find_subject(server_name, method, params)
+        return await self._run(
+            Errand(
+                target=target,
+                method=method,
+                subject=_subject(target),
+                given=params,
+                send=partial(self._caller.request, target.server, method, params, safe=safe),
+                face=face,
+                principal=principal,
+                deadline=self._deadline(target, timeout_s),
+                meta=meta,
+                interaction=interaction,
+                takes_input=takes_input,
+                is_safe=safe,
+            )
+        )
+
+    def read_result(self, uri: str, *, principal: str) -> dict[str, Any]:
+        """Read a page of a result that was too large: the result object of ``resources/read``.
+
+        Raises:
+            NotFound: It is not kept, not any more, or not for who asks.
+            InvalidInput: There is no such page.
+        """
+        return self._finish.shelf.read(principal, uri)
+
+    def allows(self, principal: str, server: Server, entry: OwnedEntry | None = None) -> bool:
+        """Whether a call of this would be permitted: what is not is shown in no list either."""
+        return allows(self._permission, principal, server, entry)
+
+    # --- every step, in order --------------------------------------------------------------
+
+    async def _run(self, errand: Errand) -> dict[str, Any]:
+        account = Account()
+        with self._journal.keep(errand, account):
+            result = await self._follow(errand, account)
+            account.outcome = _outcome(result)
+            return result
+
+    async def _follow(self, errand: Errand, account: Account) -> dict[str, Any]:
+        target = errand.target
+        self._permission.check(errand.principal, target.server, target.entry)
+        self._quota.enter(errand.principal)
+        try:
+            target.check_arguments(errand.given)
+            result = self._finish.find_kept(errand, account)
+            if result is None:
+                result = await self._ask(errand, account)
+                result = self._finish.check(result, errand, account)
+                self._finish.keep(result, errand)
+            return await self._finish.fit(result, errand, account)
+        finally:
+            self._quota.leave(errand.principal)
+
+    async def _ask(self, errand: Errand, account: Account) -> dict[str, Any]:
+        """Left alone? In turn, and again where that is safe: see `Dispatch`."""
+        try:
+            result = await self._dispatch.send(errand, account)
+        except UpstreamProtocolError as error:
+            explained = self._lookout.explain(error, errand)
+            if explained is error:
+                raise
+            raise explained from error
+        return self._lookout.read(result, errand)
+
+    # --- what is about it ------------------------------------------------------------------
+
+    def _errand_of_call(
+        self,
+        target: Target,
+        local_name: str,
+        arguments: JsonObject,
+        *,
+        extra: JsonObject | None,
+        face: str,
+        principal: str,
+        deadline: Deadline,
+        meta: JsonObject | None,
+        interaction: Interaction,
+        takes_input: bool,
+        whole: bool = False,
+    ) -> Errand:
+        send: Send = partial(
+            self._caller.call_tool, target.server, local_name, arguments, extra=extra
+        )
+        return Errand(
+            target=target,
+            method=CALL,
+            subject=_subject(target, local_name),
+            given=arguments,
+            send=send,
+            face=face,
+            principal=principal,
+            deadline=deadline,
+            meta=meta,
+            interaction=interaction,
+            takes_input=takes_input,
+            is_plain=not extra,
+            is_safe=target.is_repeatable and not extra,
+            is_whole=whole,
+        )
+
+    def _deadline(self, target: Target, timeout_s: float | None) -> Deadline:
+        return Deadline(target.server, timeout_s, default_s=self._call_timeout_s)
+
+    async def _find_subject(
+        self, server_name: ServerName, method: str, params: JsonObject
+    ) -> Target:
+        kind, name = _named(method, params)
+        if kind is None or name is None:
+            return await self._book.find_server(server_name)
+        return await self._book.find_local(server_name, kind, name)
+
+    def forget(self) -> None:
+        """Drop what was looked up: the registry has changed."""
+        self._book.forget()
+
+    def forgive(self, server: ServerName) -> None:
+        """Forget how often a server failed: it is not what it was, or is no more."""
+        self._dispatch.breakers.forgive(server)
+        self._meter.forget(server)
+
+    def read_path(self) -> PathReading:
+        """Say how queues, breakers and what is kept stand now."""
+        return PathReading(
+            crowds=self._dispatch.lanes.crowds(),
+            breakers=self._dispatch.breakers.states(),
+            sums=self._meter,
+            kept_results=len(self._finish.shelf),
+            kept_bytes=self._finish.shelf.bytes,
+            cached_bytes=self._finish.cache.bytes,
+        )
+
+
+def _named(method: str, params: JsonObject) -> tuple[EntryKind | None, str | None]:
+    """Say which entry a request is about, if it is about one."""
+    named_by = params
+    if method == "completion/complete":
+        ref = params.get("ref")
+        named_by = cast("JsonObject", ref if isinstance(ref, Mapping) else {})
+        method = str(named_by.get("type"))
+    kind, key = _NAMED.get(method, (None, ""))
+    name = named_by.get(key)
+    return kind, name if isinstance(name, str) else None
+
+
+def _subject(target: Target, local_name: str | None = None) -> EntryId:
+    if target.entry is not None:
+        return target.entry.id
+    if local_name is not None:
+        return entry_id(EntryKind.TOOL, f"{target.server.name}/{local_name[:_LONGEST_NAME]}")
+    return EntryId(f"server:{target.server.name}")
+
+
+def _outcome(result: Mapping[str, Any]) -> str:
+    if result.get("resultType") == "input_required":
+        return "input-required"
+    return "tool-error" if result.get("isError") else "ok"
 
 
 def _tell_nobody(name: ServerName) -> None:

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
+from toolcrib_server.jsonrpc.text import is_deeper
 from toolcrib_server.selection.constraint import Ability, Constraints
-from toolcrib_server.upstream.decoding import is_deeper
 
 MAX_DEPTH = 100
 _LONGEST_TASK = 4_000

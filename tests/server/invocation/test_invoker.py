@@ -22,7 +22,8 @@ from toolcrib_registry.types import (
     hash_content,
 )
 from toolcrib_server.invocation.audit import AuditLog
-from toolcrib_server.invocation.invoker import Invoker, OnProgress
+from toolcrib_server.invocation.invoker import Invoker
+from toolcrib_server.upstream.interaction import ALONE, Interaction
 
 pytestmark = pytest.mark.anyio
 
@@ -44,11 +45,25 @@ class TellingCaller:
         *,
         timeout_s: float,
         meta: JsonObject | None = None,
-        on_progress: OnProgress | None = None,
+        interaction: Interaction = ALONE,
+        extra: JsonObject | None = None,
     ) -> dict[str, Any]:
         if isinstance(self.answer, UpstreamProtocolError):
             raise self.answer
         return self.answer
+
+    async def request(
+        self,
+        server: Server,
+        method: str,
+        params: JsonObject,
+        *,
+        timeout_s: float,
+        safe: bool = False,
+        meta: JsonObject | None = None,
+        interaction: Interaction = ALONE,
+    ) -> dict[str, Any]:
+        return await self.call_tool(server, method, params, timeout_s=timeout_s)
 
 
 @dataclass
