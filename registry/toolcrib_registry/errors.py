@@ -5,7 +5,8 @@
     ToolcribError
     ├── InvalidInput            what was asked does not make sense as asked
     │   ├── InvalidConfig       a configuration file: which file, which key, how to mend it
-    │   └── InvalidArguments    a call's arguments: which field, what was expected
+    │   ├── InvalidArguments    a call's arguments: which field, what was expected
+    │   └── InvalidView         a view that could not be served as it is written
     ├── NotFound                no such server or entry; near names are offered
     │   ├── RevisionNotFound        the entry has no such revision; those it has are named
     │   └── EntryGone               it was there; when it went, and what replaced it
@@ -22,12 +23,15 @@
     │   ├── UpstreamTimeout         it did not answer in time
     │   ├── UpstreamProtocolError   it answered with something that is not MCP
     │   ├── ResultTooLarge          it answered with more than the limit
+    │   ├── InvalidResult           it answered with what its own output schema forbids
+    │   ├── ServerBusy              as many calls wait for it as may, or one waited for too long
     │   ├── RateLimited             a model's provider has had enough for now
     │   ├── AnswerCut               a model's answer broke off before its end
     │   ├── CredentialsRefused      a model's provider does not take our key
     │   └── RequestRefused          a model's provider does not take the request as it is
     │       └── ContextTooLong          it is longer than the model can read
     ├── BudgetExceeded          the caller's key has spent what it may
+    ├── TooManyCalls            the caller's key calls more often, or more at once, than it may
     ├── LeaseLost               another process has taken over the server's sync
     ├── StoreError              the database
     │   ├── StoreBusy               locked by another process for too long
@@ -43,9 +47,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
 _LONGEST_SHOWN = 100
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 1 else f"{max(value, 0.1):.1f}"
 
 
 class ToolcribError(Exception):
@@ -105,6 +114,18 @@ class InvalidArguments(InvalidInput):
         super().__init__(f"Arguments for {tool} do not fit: {lines}")
         self.tool = tool
         self.problems = tuple(problems)
+
+
+class InvalidView(InvalidInput):
+    """A view could not be served as it is written; each fault is a sentence."""
+
+    code = "invalid-view"
+    title = "The view is not valid"
+
+    def __init__(self, name: str, faults: Sequence[str]) -> None:
+        super().__init__(f"The view {name!r} cannot be saved: {' '.join(faults)}")
+        self.name = name
+        self.faults = tuple(faults)
 
 
 class NotFound(ToolcribError):
@@ -245,8 +266,22 @@ class EntryQuarantined(NotCallable):
         self.reasons = tuple(reasons)
 
 
+class Fault(StrEnum):
+    """Of what a failure is evidence."""
+
+    REQUEST = "request"
+    """Of this request: others may well be answered."""
+    CONNECTION = "connection"
+    """Of one connection, which ended, or could not be opened for one client."""
+    SERVER = "server"
+    """Of the server: nobody can connect to it."""
+
+
 class UpstreamError(ToolcribError):
-    """An upstream server is to blame."""
+    """An upstream server is to blame; ``fault`` says what of it.
+
+    ``is_unsent``: it provably never saw the request.
+    """
 
     code = "upstream-error"
     title = "The upstream server failed"
@@ -254,6 +289,8 @@ class UpstreamError(ToolcribError):
     def __init__(self, server: str, detail: str) -> None:
         super().__init__(detail)
         self.server = server
+        self.fault = Fault.REQUEST
+        self.is_unsent = False
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -263,8 +300,10 @@ class UpstreamUnavailable(UpstreamError):
     title = "The upstream server cannot be reached"
 
     def __init__(self, server: str, reason: str, *, retry_after_s: float | None = None) -> None:
-        retry = f" Next attempt in {retry_after_s:.0f} s." if retry_after_s else ""
-        super().__init__(server, f"Server {server!r} cannot be reached: {reason}.{retry}")
+        retry = f" Next attempt in {_seconds(retry_after_s)} s." if retry_after_s else ""
+        super().__init__(
+            server, f"Server {server!r} cannot be reached: {reason.rstrip('.')}.{retry}"
+        )
         self.reason = reason
         self.retry_after_s = retry_after_s
 
@@ -288,11 +327,19 @@ class UpstreamProtocolError(UpstreamError):
     title = "The upstream server answered with an error"
 
     def __init__(
-        self, server: str, detail: str, *, rpc_code: int | None = None, rpc_data: Any = None
+        self,
+        server: str,
+        detail: str,
+        *,
+        rpc_code: int | None = None,
+        rpc_message: str | None = None,
+        rpc_data: Any = None,
     ) -> None:
+        """``rpc_code``, ``rpc_message`` and ``rpc_data`` are the server's own error, if any."""
         super().__init__(server, f"Server {server!r}: {detail}")
         self.reason = detail
         self.rpc_code = rpc_code
+        self.rpc_message = rpc_message
         self.rpc_data = rpc_data
 
 
@@ -308,6 +355,42 @@ class ResultTooLarge(UpstreamError):
         )
         self.size = size
         self.limit = limit
+
+
+class InvalidResult(UpstreamError):
+    """The upstream's result does not fit the output schema that it declares itself."""
+
+    code = "invalid-result"
+    title = "The result does not fit the tool's output schema"
+
+    def __init__(self, server: str, tool: str, problems: Sequence[ArgumentProblem]) -> None:
+        lines = "; ".join(f"{p.path or 'the result'}: {p.problem}" for p in problems)
+        super().__init__(
+            server,
+            f"The result of {tool} does not fit its output schema: {lines}. It was called, and "
+            "may have taken effect.",
+        )
+        self.tool = tool
+        self.problems = tuple(problems)
+
+
+class ServerBusy(UpstreamError):
+    """As many calls as may wait for the server, or this one waited for too long; it was not sent.
+
+    ``retry_after_s`` is when another try is worth while.
+    """
+
+    code = "server-busy"
+    title = "The upstream server has too many calls"
+
+    def __init__(self, server: str, reason: str, *, retry_after_s: float) -> None:
+        super().__init__(
+            server,
+            f"Server {server!r} is busy: {reason}. The call was not sent; try again in "
+            f"{retry_after_s:.0f} s.",
+        )
+        self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 class RateLimited(UpstreamError):
@@ -369,6 +452,22 @@ class BudgetExceeded(ToolcribError):
 
     def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyCalls(ToolcribError):
+    """The caller's key calls more often, or more at once, than it may."""
+
+    code = "too-many-calls"
+    title = "Too many calls"
+
+    def __init__(self, principal: str, limit: str, *, retry_after_s: float) -> None:
+        super().__init__(
+            f"The key {principal!r} may make {limit}. The call was not sent; try again in "
+            f"{max(retry_after_s, 1):.0f} s."
+        )
+        self.principal = principal
+        self.limit = limit
         self.retry_after_s = retry_after_s
 
 

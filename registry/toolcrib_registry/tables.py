@@ -138,6 +138,7 @@ class ServerRow(SQLModel, table=True):
     origin: str = Field(sa_type=PlainText)
     start_timeout_s: float = Field(sa_type=Double)
     call_timeout_s: float = Field(sa_type=Double)
+    """0 where the server sets none."""
     added_at: datetime | None = Field(sa_type=UtcTime)
     status: str = Field(sa_type=PlainText)
     attempted_at: datetime | None = Field(sa_type=UtcTime)
@@ -340,3 +341,17 @@ class DomainRow(SQLModel, table=True):
     name: str = Field(primary_key=True, sa_type=KeyText)
     position: int = Field(primary_key=True)
     example: str = Field(sa_type=PlainText)
+
+
+class ViewRow(SQLModel, table=True):
+    """A view. What it selects and how it shows it is one document."""
+
+    __tablename__ = _named("views")
+
+    name: str = Field(primary_key=True, sa_type=KeyText)
+    revision: int = Field(sa_type=BigInteger)
+    added_at: datetime | None = Field(sa_type=UtcTime)
+    updated_at: datetime | None = Field(sa_type=UtcTime)
+    title: str | None = Field(sa_type=PlainText)
+    description: str = Field(sa_type=PlainText)
+    body: dict[str, Any] = Field(sa_type=JsonText)

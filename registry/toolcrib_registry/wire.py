@@ -36,6 +36,7 @@ from .types import (
     ServerStatus,
     Trust,
     Verdict,
+    ViewMode,
 )
 
 T = TypeVar("T")
@@ -256,7 +257,8 @@ class ServerIn(WireIn):
     enabled: StrictBool = True
     tags: Tags = []
     start_timeout_s: Seconds = 60.0
-    call_timeout_s: Seconds = 60.0
+    call_timeout_s: Seconds | None = None
+    """The deadline of a call; the server's setting unless given."""
     on_change: ChangePolicy | None = None
     """What a change at the server does to its entries; the server's setting unless given."""
 
@@ -320,10 +322,19 @@ class ServerOut(WireOut):
     tags: list[str]
     origin: str
     start_timeout_s: float
-    call_timeout_s: float
+    call_timeout_s: float | None = None
+    """The deadline of a call; none is the setting ``TOOLCRIB_CALL_TIMEOUT_S``."""
     on_change: ChangePolicy = ChangePolicy.MARK
     health: HealthOfServerOut
     added_at: datetime | None = None
+    endpoint: str | None = None
+    """The path at which it is served over MCP as it is; a catalogue is not."""
+
+
+class StderrOut(WireOut):
+    """What a server said on its standard error, in lines with their times, oldest first."""
+
+    lines: list[str]
 
 
 # --- entries -----------------------------------------------------------------------------------
@@ -927,6 +938,19 @@ class CallOut(WireOut):
     duration_ms: float
 
 
+class ResultPageOut(WireOut):
+    """A page of a result that was too large to hand on at once. The first page is 1."""
+
+    text: str
+    mime_type: str
+    page: int
+    pages: int
+    bytes: int
+    """Of the whole, which may be more than is kept."""
+    next: str | None = None
+    """Where the next page is; null on the last."""
+
+
 class UsageOut(WireOut):
     """What a model's call took. ``estimated``: the provider did not say, or not plausibly."""
 
@@ -949,6 +973,8 @@ class ChatOut(WireOut):
     failed: list[dict[str, str]] = []
     """The offers that were asked before, and how each failed."""
     usage: UsageOut
+    cascade: dict[str, Any] | None = None
+    """Who was asked on the way up and what the checks said, where a cascade was asked for."""
     answer: dict[str, Any] = {}
     """The whole answer, as the provider gave it."""
 
@@ -1211,6 +1237,20 @@ class ForgottenOut(WireOut):
     forgotten: int
 
 
+class AnswerCacheOut(WireOut):
+    """How the cache of answers stands, in the process that was asked."""
+
+    mode: str
+    """off, exact or semantic: what the operator allows."""
+    answers: int
+    bytes: int
+    outcomes: dict[str, int]
+    """Chats since the process started: exact, near, miss, skipped."""
+    refusals: dict[str, int]
+    """Similar questions that were found to ask something else, by what differs."""
+    saved_usd: float
+
+
 class TenantLearningOut(WireOut):
     """How learning stands with one tenant."""
 
@@ -1338,3 +1378,152 @@ class DomainsOut(WireOut):
     """Every domain, by name."""
 
     items: list[DomainOut]
+
+
+# --- views -------------------------------------------------------------------------------------
+
+
+ToolName = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_clean)]
+
+
+class MembersIn(WireIn):
+    """Tools of any of these servers, with any of these tags, or of these names."""
+
+    servers: Annotated[list[ServerNameText], Field(max_length=10_000)] = []
+    tags: Tags = []
+    tools: Annotated[list[ToolName], Field(max_length=20_000)] = []
+
+
+class ToolOverrideIn(WireIn):
+    """How a view shows and calls one of its tools; what is left out is as its server says."""
+
+    tool: ToolName
+    """Its name in the registry."""
+    name: Name | None = None
+    title: Name | None = None
+    description: Annotated[Text, Field(max_length=100_000)] | None = None
+    defaults: JsonDict = {}
+    """Arguments that are sent where the caller gives none. The values are not shown."""
+    fixed: JsonDict = {}
+    """Arguments that are always sent; the caller neither sees nor gives them."""
+    hidden: Words = []
+    """Parameters that the caller neither sees nor gives."""
+
+
+class ViewIn(WireIn):
+    """A view: a subset of the registry, served as a server of its own at ``/mcp/v/NAME``."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "desk",
+                    "title": "Desk work",
+                    "description": "Use these tools for mail and time.",
+                    "include": {"servers": ["time"], "tags": ["mail"]},
+                    "exclude": {"tools": ["mail__delete_account"]},
+                    "overrides": [
+                        {
+                            "tool": "time__convert_time",
+                            "name": "convert_time",
+                            "defaults": {"source_timezone": "Europe/Berlin"},
+                        }
+                    ],
+                    "pinned": ["time__convert_time"],
+                    "mode": "auto",
+                }
+            ]
+        }
+    )
+
+    name: Name
+    title: Name | None = None
+    description: Annotated[Text, Field(max_length=100_000)] = ""
+    """Instructions for the model that uses it."""
+    include: MembersIn = MembersIn()
+    exclude: MembersIn = MembersIn()
+    """What is excluded is out, however it was included."""
+    overrides: Annotated[list[ToolOverrideIn], Field(max_length=10_000)] = []
+    pinned: Annotated[list[ToolName], Field(max_length=1_000)] = []
+    """Names in the registry of tools that are always shown, in this order."""
+    mode: ViewMode = ViewMode.AUTO
+    context_tokens: Tokens = 200_000
+    """How long a context is taken to be."""
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.05
+    """Which part of a context the definitions may take, to be listed one by one."""
+
+
+class MembersOut(WireOut):
+    """What a view selects by."""
+
+    servers: list[str] = []
+    tags: list[str] = []
+    tools: list[str] = []
+
+
+class ToolOverrideOut(WireOut):
+    """How a view shows and calls one of its tools. Values are shown to administrators alone."""
+
+    tool: str
+    name: str | None = None
+    title: str | None = None
+    description: str | None = None
+    defaults: dict[str, Any] = {}
+    fixed: dict[str, Any] = {}
+    hidden: list[str] = []
+
+
+class ViewOut(WireOut):
+    """A view as it is kept, and where it is served."""
+
+    name: str
+    title: str | None = None
+    description: str = ""
+    include: MembersOut = MembersOut()
+    exclude: MembersOut = MembersOut()
+    overrides: list[ToolOverrideOut] = []
+    pinned: list[str] = []
+    mode: ViewMode = ViewMode.AUTO
+    context_tokens: int = 200_000
+    share: float = 0.05
+    revision: int = 0
+    added_at: datetime | None = None
+    updated_at: datetime | None = None
+    mcp: str = ""
+    """The path of its MCP endpoint."""
+
+
+class ListedToolOut(WireOut):
+    """A tool as a client of the view is shown it."""
+
+    name: str
+    tool: str
+    """Its name in the registry."""
+    server: str
+    title: str | None = None
+    description: str = ""
+    input_schema: dict[str, Any] = {}
+    tokens: int
+
+
+class ViewShownOut(WireOut):
+    """What a client of a view is shown now."""
+
+    name: str
+    searches: bool
+    """Whether its tools are searched for, because they are too many to list."""
+    tools: int
+    """How many tools it has."""
+    prompts: int = 0
+    resources: int = 0
+    listed: list[ListedToolOut] = []
+    """Those of its tools that are shown one by one, in order."""
+    tokens: int
+    """What a client is shown takes of a context, with the tools that search the view."""
+    all_tokens: int
+    """What all its tools would take."""
+    budget_tokens: int
+    problems: list[str] = []
+    """What of the view does not hold any more."""
+    notes: list[str] = []
+    """What it selects without naming it and leaves out, as tools that are disabled."""

@@ -99,7 +99,6 @@ def open_house(tmp_path: Path) -> OpenHouse:
         async with open_runtime(Settings(**given), open_encoder=HashEncoder) as runtime:
             app = build_app(runtime)
             async with (
-                runtime.gateway.sessions(),
                 served(app) as url,
                 httpx.AsyncClient(base_url=url, timeout=30) as http,
             ):

@@ -214,6 +214,18 @@ def test_a_live_server_is_added_called_turned_off_and_removed(toolcrib: Toolcrib
     assert toolcrib("show", "raw").code == 3
 
 
+def test_a_server_that_sets_no_deadline_has_the_one_of_the_settings(
+    toolcrib: Toolcrib, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = toolcrib("add", "raw", "--json", "--", sys.executable, RAW, "hang-on-call")
+    assert added.code == 0, added.err
+    tool = toolcrib("list", "tools", "--json").json[0]["name"]
+    for seconds in ("0.3", "0.4"):
+        monkeypatch.setenv("TOOLCRIB_CALL_TIMEOUT_S", seconds)
+        called = toolcrib("call", tool, "--args", "{}")
+        assert f"within {seconds} s" in called.err
+
+
 def test_a_server_that_cannot_start_is_registered_with_its_error(toolcrib: Toolcrib) -> None:
     added = toolcrib("add", "gone", "--", "/no/such/command")
     assert added.code == 4

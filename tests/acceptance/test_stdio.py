@@ -1,10 +1,14 @@
 """``toolcrib stdio`` as an assistant starts it: real command, real encoder, real children."""
 
+import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
 from mcp import Client, StdioServerParameters
@@ -60,7 +64,95 @@ async def test_an_assistant_over_stdio_finds_and_calls(
         assert getattr(result.content[0], "text", None) == "12:00 in Tokyo"
         (house,) = [p for p in psutil.Process().children() if "toolcrib" in " ".join(p.cmdline())]
         family = [house, *house.children(recursive=True)]
-        assert len(family) == 2
+        assert sum("clock.py" in " ".join(p.cmdline()) for p in family) == 1
         assert not any("libtorch" in mapped.path for mapped in house.memory_maps())
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_one_server_is_served_as_it_is(command: StdioServerParameters, mode: Any) -> None:
+    alone = command.model_copy(update={"args": ["stdio", "--server", "clock"]})
+    async with Client(alone, mode=mode, read_timeout_seconds=60) as client:
+        assert client.server_info is not None
+        assert client.server_info.name == "clock"
+        (tool,) = (await client.list_tools()).tools
+        assert tool.name == "convert_time"
+        result = await client.call_tool("convert_time", {"time": "12:00", "zone": "Tokyo"})
+        assert getattr(result.content[0], "text", None) == "12:00 in Tokyo"
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_view_is_served_over_stdio(command: StdioServerParameters, mode: Any) -> None:
+    assert command.env is not None
+    config = command.env["TOOLCRIB_CONFIG"]
+    for verb in (["import", config], ["view", "create", "times", "--server", "clock"]):
+        done = await anyio.run_process([str(TOOLCRIB), *verb], env=command.env, check=False)
+        assert done.returncode == 0, done.stderr
+    seen = command.model_copy(update={"args": ["stdio", "--view=times"]})
+    async with Client(seen, mode=mode, read_timeout_seconds=60) as client:
+        (tool,) = (await client.list_tools()).tools
+        result = await client.call_tool(tool.name, {"time": "12:00", "zone": "Tokyo"})
+        assert getattr(result.content[0], "text", None) == "12:00 in Tokyo"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--server", "clok"], 3, "Did you mean: clock"),
+        (["--view", "nothing"], 3, "nothing"),
+        (["--server", "clock", "--view", "x"], 2, "not both"),
+        (["--srever", "clock"], 2, "--srever"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_a_sentence(
+    command: StdioServerParameters, arguments: list[str], code: int, said: str
+) -> None:
+    done = subprocess.run(
+        [str(TOOLCRIB), "stdio", *arguments],
+        env=command.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("how", ["end", "signal"])
+def test_a_raw_pipe_is_answered_and_its_end_leaves_nothing_running(
+    command: StdioServerParameters, how: str
+) -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    ask: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen"}
+    ask["params"] = {"notifications": {"toolsListChanged": True}, "_meta": meta}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([str(TOOLCRIB), "stdio"], env=command.env, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(ask).encode() + b"\nnoise\n")
+        process.stdin.flush()
+        told = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert {each.get("method") for each in told} == {
+            "notifications/subscriptions/acknowledged",
+            None,
+        }
+        family = [psutil.Process(process.pid)]
+        while not family[1:]:  # its server is started in the background
+            family = [family[0], *family[0].children(recursive=True)]
+        if how == "end":
+            process.stdin.close()
+        else:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == (0 if how == "end" else 128 + signal.SIGTERM)
+        rest = [json.loads(line) for line in process.stdout.read().splitlines()]
+        assert rest[-1]["id"] == 1
+        assert rest[-1]["result"]["resultType"] == "complete"
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive

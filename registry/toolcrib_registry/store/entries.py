@@ -31,6 +31,7 @@ from toolcrib_registry.types import (
     Entry,
     EntryId,
     EntryKind,
+    OwnedEntry,
     Page,
     Revision,
     ServerName,
@@ -57,6 +58,21 @@ def find(session: Session, kind: EntryKind, name: str) -> Entry | None:
     """Find an entry by kind and name."""
     wanted = entry_id(kind, name)
     return find_many(session, [wanted], live=False).get(wanted)
+
+
+def find_owned(
+    session: Session, kind: EntryKind, server: ServerName, local_name: str
+) -> OwnedEntry | None:
+    """Find an entry by its owner and its name there; of several, the first by name."""
+    query = (
+        select(EntryRow)
+        .where(EntryRow.server == server, EntryRow.local_name == local_name)
+        .where(EntryRow.kind == kind.value)
+        .order_by(col(EntryRow.name))
+        .limit(1)
+    )
+    found = session.exec(query).first()
+    return None if found is None else cast("OwnedEntry", entry_from(found))
 
 
 def get(session: Session, kind: EntryKind, name: str) -> Entry:
@@ -143,6 +159,14 @@ def hashes(session: Session, server: ServerName) -> dict[EntryId, str]:
     """Give the content hash of each entry of a server."""
     query = select(EntryRow.id, EntryRow.content_hash).where(EntryRow.server == server)
     return {EntryId(id_): content_hash for id_, content_hash in session.exec(query)}
+
+
+def withheld(session: Session, server: ServerName) -> tuple[tuple[EntryKind, str], ...]:
+    """Name what a server owns that is disabled or quarantined, as it names it."""
+    quarantined = col(EntryRow.trust) == Trust.QUARANTINED.value
+    hidden = or_(col(EntryRow.enabled).is_(False), quarantined)
+    query = select(EntryRow.kind, EntryRow.local_name).where(EntryRow.server == server, hidden)
+    return tuple((EntryKind(kind), str(name)) for kind, name in session.exec(query))
 
 
 def hashes_by_server(

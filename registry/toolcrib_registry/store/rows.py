@@ -26,6 +26,7 @@ from toolcrib_registry.types import (
     HttpTransport,
     Known,
     Launch,
+    Malformed,
     Mark,
     MarkReason,
     Model,
@@ -33,7 +34,6 @@ from toolcrib_registry.types import (
     Offer,
     OwnedEntry,
     Prompt,
-    Quarantined,
     Resource,
     Revision,
     Server,
@@ -70,7 +70,7 @@ def server_columns(server: Server) -> dict[str, Any]:
         "enabled": server.enabled,
         "origin": server.origin,
         "start_timeout_s": server.start_timeout_s,
-        "call_timeout_s": server.call_timeout_s,
+        "call_timeout_s": server.call_timeout_s or 0.0,
         "added_at": server.added_at,
         "tags": list(server.tags),
         "on_change": server.on_change.value,
@@ -89,7 +89,7 @@ def server_from(row: ServerRow) -> Server:
         on_change=ChangePolicy(row.on_change),
         origin=row.origin,
         start_timeout_s=row.start_timeout_s,
-        call_timeout_s=row.call_timeout_s,
+        call_timeout_s=row.call_timeout_s or None,
         health=_health_from(row),
         added_at=row.added_at,
     )
@@ -108,7 +108,7 @@ def health_columns(health: ServerHealth) -> dict[str, Any]:
         "instructions": health.instructions,
         "quarantined": [
             {"kind": item.kind.value, "name": item.name, "reason": item.reason}
-            for item in health.quarantined
+            for item in health.malformed
         ],
         "failures": health.failures,
         "next_attempt_at": health.next_attempt_at,
@@ -131,8 +131,8 @@ def _health_from(row: ServerRow) -> ServerHealth:
         reported_name=row.reported_name,
         reported_version=row.reported_version,
         instructions=row.instructions,
-        quarantined=tuple(
-            Quarantined(EntryKind(item["kind"]), item["name"], item["reason"])
+        malformed=tuple(
+            Malformed(EntryKind(item["kind"]), item["name"], item["reason"])
             for item in row.quarantined
         ),
         failures=row.failures,

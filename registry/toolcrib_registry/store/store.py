@@ -29,6 +29,7 @@ from toolcrib_registry.types import (
     Mark,
     Model,
     Outcome,
+    OwnedEntry,
     Page,
     Revision,
     Server,
@@ -55,6 +56,7 @@ from . import (
 )
 from .database import Database
 from .routing import RoutingRecords
+from .views import ViewRecords
 
 _MAX_LIMIT = 1_000_000
 _ITER_PAGE = 2_000
@@ -74,6 +76,8 @@ class Store:
         self._database = Database(url, busy_timeout_s=busy_timeout_s)
         self.routing = RoutingRecords(self._database)
         """What routing learns from."""
+        self.views = ViewRecords(self._database)
+        """Saved subsets of the registry."""
 
     def close(self) -> None:
         """Close the connections. A store that is used again opens new ones."""
@@ -225,6 +229,11 @@ class Store:
         with self._database.reading() as session:
             return entries.find(session, kind, name)
 
+    def find_owned(self, kind: EntryKind, server: ServerName, local_name: str) -> OwnedEntry | None:
+        """Find an entry by its server and its name there (its URI, for a resource)."""
+        with self._database.reading() as session:
+            return entries.find_owned(session, kind, server, local_name)
+
     def get_named(self, name: str) -> Entry:
         """Get an entry by its name alone; a tool before any other kind.
 
@@ -294,6 +303,11 @@ class Store:
         """Give the content hash of each entry of a server. Cheap: some 50 ms for 20,000."""
         with self._database.reading() as session:
             return entries.hashes(session, server)
+
+    def withheld(self, server: ServerName) -> tuple[tuple[EntryKind, str], ...]:
+        """Give kind and local name of what is disabled or quarantined of a server's entries."""
+        with self._database.reading() as session:
+            return entries.withheld(session, server)
 
     def hashes_by_server(
         self, names: Sequence[ServerName] | None = None

@@ -177,3 +177,18 @@ def test_text_that_databases_refuse_is_kept(store: Store) -> None:
     assert names(store, text="nul \x00") == ["alpha__x"]
     assert names(store, cursor="tool:\udfff") == ["alpha__x"]  # escaped, it sorts before letters
     assert store.find_entry(EntryKind.TOOL, odd) is None
+
+
+def test_an_entry_is_found_by_its_server_and_its_name_there(store: Store) -> None:
+    for name in (A, B):
+        store.add_server(Server(name=name, transport=CatalogTransport("x")), actor="test")
+        owned = (tool(name, "read"), tool(name, "wr\x00ite\ud800"))
+        store.apply(EntryChanges(server=name, upserts=owned), actor="test")
+    found = store.find_owned(EntryKind.TOOL, B, "read")
+    assert found is not None
+    assert found.name == "beta__read"
+    odd = store.find_owned(EntryKind.TOOL, A, "wr\x00ite\ud800")
+    assert odd is not None
+    assert odd.local_name == "wr\x00ite\ud800"
+    assert store.find_owned(EntryKind.PROMPT, B, "read") is None
+    assert store.find_owned(EntryKind.TOOL, ServerName("gamma"), "read") is None

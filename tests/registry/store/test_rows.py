@@ -42,13 +42,13 @@ from toolcrib_registry.types import (
     HttpTransport,
     Known,
     Launch,
+    Malformed,
     Mark,
     MarkReason,
     Model,
     ModelDescriptor,
     Offer,
     Prompt,
-    Quarantined,
     Resource,
     Server,
     ServerHealth,
@@ -99,8 +99,8 @@ healths = st.builds(
     reported_name=texts,
     reported_version=texts,
     instructions=texts,
-    quarantined=st.lists(
-        st.builds(Quarantined, st.sampled_from(EntryKind), json_text, json_text), max_size=2
+    malformed=st.lists(
+        st.builds(Malformed, st.sampled_from(EntryKind), json_text, json_text), max_size=2
     ).map(tuple),
     failures=st.integers(0, 2**31 - 1),
     next_attempt_at=st.none() | times,
@@ -119,7 +119,7 @@ servers = st.builds(
     tags=tags,
     origin=any_text,
     start_timeout_s=numbers,
-    call_timeout_s=numbers,
+    call_timeout_s=st.none() | numbers.filter(bool),
     health=healths,
     added_at=st.none() | times,
     on_change=st.sampled_from(ChangePolicy),

@@ -13,7 +13,7 @@ from toolcrib_registry.types import (
     EntryChanges,
     EntryKind,
     HttpTransport,
-    Quarantined,
+    Malformed,
     Revision,
     Server,
     ServerHealth,
@@ -40,7 +40,7 @@ HEALTH = ServerHealth(
     reported_name="Time",
     reported_version="1.0",
     instructions="Ask me the time.",
-    quarantined=(Quarantined(EntryKind.TOOL, "bad", "its schema is not an object"),),
+    malformed=(Malformed(EntryKind.TOOL, "bad", "its schema is not an object"),),
 )
 
 
