@@ -44,7 +44,8 @@ class Client:
     session: str | None = None
     """Names a conversation of the handshake era, which has a beginning and an end; None since."""
     log_level: str | None = None
-    """From which severity on it wants log messages; None: none."""
+    """From which severity on it wants log messages; None: none, or before 2026-07-28: what the
+    server sees fit, for the client has not said."""
     notify: Notify | None = None
     """Tells it what belongs to no request. Handshake era only, as is `ask`."""
     ask: Ask | None = None

@@ -16,6 +16,7 @@ from toolcrib_registry.types import Entry, EntryId, EntryKind
 from toolcrib_server.selection.brief import Brief
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 
+from .rendering import brief_fields, identity, render_entry
 from .sentences import (
     NOTHING_FITS,
     explain,
@@ -26,7 +27,6 @@ from .sentences import (
     say_stale,
     say_unanswered,
 )
-from .views import brief_fields, identity, render_entry
 
 _SHOWN_NAMES: Final = 5
 _LISTED_NAMES: Final = 20

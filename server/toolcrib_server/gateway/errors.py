@@ -10,9 +10,6 @@ import logging
 import uuid
 from typing import Any
 
-from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
-
 from toolcrib_registry.errors import (
     BudgetExceeded,
     EntryGone,
@@ -22,22 +19,25 @@ from toolcrib_registry.errors import (
     NotCallable,
     NotFound,
     RateLimited,
+    ServerBusy,
     ToolcribError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from toolcrib_server.downstream.service import RpcError
+
+INVALID_PARAMS = -32602
+METHOD_NOT_FOUND = -32601
 
 logger = logging.getLogger(__name__)
 
 
-def unknown_tool(name: str, known: list[str]) -> MCPError:
+def unknown_tool(name: str, known: list[str]) -> RpcError:
     """Refuse a tool that this server does not have."""
-    return MCPError(
-        code=INVALID_PARAMS,
-        message=(
-            f"Unknown tool: {name!r}. This server's tools are {', '.join(known)}; a tool that "
-            "search_tools found is run as call_tool(name, arguments)."
-        ),
+    return RpcError(
+        INVALID_PARAMS,
+        f"Unknown tool: {name!r}. This server's tools are {', '.join(known)}; a tool that "
+        "search_tools found is run as call_tool(name, arguments).",
     )
 
 
@@ -71,7 +71,7 @@ def _advice(error: ToolcribError) -> str:
             return "Mend the named fields and call again."
         case UpstreamTimeout():
             return "It may be slow or stuck: try once more, or use another tool."
-        case UpstreamUnavailable():
+        case UpstreamUnavailable() | ServerBusy():
             return "Use another tool for now, or try later."
         case EntryQuarantined():
             return "Only a person can do that, not you. Tell them, or search for another tool."

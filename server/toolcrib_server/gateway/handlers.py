@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import anyio.to_thread
-from mcp.server.context import ServerRequestContext
 
-from toolcrib_registry.errors import EntryQuarantined, NotFound, ToolcribError
+from toolcrib_registry.errors import (
+    EntryQuarantined,
+    InvalidArguments,
+    NotFound,
+    ToolcribError,
+)
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Entry, EntryId, EntryKind, JsonObject
-from toolcrib_server.guard import principal_of
+from toolcrib_server.downstream.service import Request, RpcError
 from toolcrib_server.invocation.arguments import ArgumentCheck
 from toolcrib_server.invocation.desk import ModelDesk
-from toolcrib_server.invocation.invoker import Invoker
 from toolcrib_server.routing.selector import RoutedSelector
 from toolcrib_server.routing.weights import Weights
 from toolcrib_server.selection.freshness import Freshness, stale_view
@@ -40,10 +43,11 @@ from .definitions import (
     SELECT_MODEL,
 )
 from .errors import error_result, internal_error, unknown_tool
-from .views import released, render_entry, render_missing, render_selection
+from .lens import Lens, WholeRegistry
+from .relaying import ToolRelay
+from .rendering import released, render_entry, render_missing, render_selection
 
 Result = dict[str, Any]
-Context = ServerRequestContext[Any]
 NoteSearch = Callable[[str, str | Sequence[str], Sequence[EntryId]], None]
 """Takes note of who was shown what for which query."""
 
@@ -57,21 +61,24 @@ class MetaTools:
         store: Store,
         selector: Selector,
         models: RoutedSelector,
-        invoker: Invoker,
+        relay: ToolRelay,
         desk: ModelDesk,
         count_tokens: Callable[[str], int],
         note_search: NoteSearch,
+        lens: Lens | None = None,
     ) -> None:
+        """``lens`` is what callers see of the registry: the whole of it, unless given."""
+        self._lens = lens or WholeRegistry(store)
         self._freshness = Freshness(store)
         self._note_search = note_search
         self._store = store
         self._selector = selector
         self._models = models
-        self._invoker = invoker
+        self._relay = relay
         self._desk = desk
         self._count_tokens = count_tokens
         self._checks: dict[str, ArgumentCheck] = {}
-        self._handlers: Mapping[str, Callable[[Context, JsonObject], Awaitable[Result]]] = {
+        self._handlers: Mapping[str, Callable[[Request, JsonObject], Awaitable[Result]]] = {
             SEARCH_TOOLS: self._search_tools,
             GET_TOOL_DETAILS: self._get_tool_details,
             CALL_TOOL: self._call_tool,
@@ -85,11 +92,11 @@ class MetaTools:
             tool["name"]: ArgumentCheck(tool["name"], tool["inputSchema"]) for tool in tools
         }
 
-    async def call(self, ctx: Context, name: str, arguments: JsonObject) -> Result:
+    async def call(self, request: Request, name: str, arguments: JsonObject) -> Result:
         """Run a meta-tool. Whatever goes wrong behind it is a result that says so.
 
         Raises:
-            MCPError: There is no such meta-tool.
+            RpcError: There is no such meta-tool, or the client cannot be asked what a tool asks.
         """
         handler = self._handlers.get(name)
         if handler is None:
@@ -97,41 +104,45 @@ class MetaTools:
         try:
             arguments = _untangled(arguments)
             self._checks[name].check(arguments)
-            return await handler(ctx, arguments)
+            return await handler(request, arguments)
         except ToolcribError as error:
             return error_result(error)
+        except RpcError:
+            raise
         except Exception as error:  # noqa: BLE001  # top of a request: logged and answered
             return internal_error(error)
 
-    async def _search_tools(self, ctx: Context, arguments: JsonObject) -> Result:
+    async def _search_tools(self, request: Request, arguments: JsonObject) -> Result:
         kind, server = arguments.get("kind"), arguments.get("server")
         answer = await self._selector.search(
             arguments["query"],
             k=int(arguments.get("k", DEFAULT_K)),
-            filters=Filters.of(
-                kinds=[EntryKind(kind)] if kind else None,
-                servers=[server] if server is not None else None,
-                tags=arguments.get("tags"),
-                read_only=arguments.get("readOnly", False),
-                destructive=arguments.get("destructive", True),
+            filters=self._lens.narrow(
+                Filters.of(
+                    kinds=[EntryKind(kind)] if kind else None,
+                    servers=[server] if server is not None else None,
+                    tags=arguments.get("tags"),
+                    read_only=arguments.get("readOnly", False),
+                    destructive=arguments.get("destructive", True),
+                )
             ),
-            principal=_principal(ctx),
+            principal=request.client.principal,
         )
         ids = [found.entry.id for found in answer.found]
-        self._note_search(_principal(ctx), arguments["query"], ids)
-        shown = await self._show(answer, _wanted(arguments))
+        self._note_search(request.client.principal, arguments["query"], ids)
+        shown = await self._show(self._lens.show(answer), _wanted(arguments))
         return _result(shown.view, shown.text)
 
     async def _show(self, answer: Answer, wanted: Wanted) -> Shown:
         full = wanted.detail is Detail.FULL
-        entries = await self._selector.read(answer.found) if full else {}
+        entries = self._lens.show_entries(await self._selector.read(answer.found) if full else {})
         show = partial(
             show_answer, answer, wanted, entries=entries, count_tokens=self._count_tokens
         )
         # Counting opens a vocabulary, and reads every word of the answer.
         return show() if wanted.max_tokens is None else await anyio.to_thread.run_sync(show)
 
-    async def _get_tool_details(self, _: Context, arguments: JsonObject) -> Result:
+    async def _get_tool_details(self, _: Request, arguments: JsonObject) -> Result:
         found, missing, held = await anyio.to_thread.run_sync(self._read, arguments["names"])
         stale = await self._freshness.stale()
         view = {
@@ -158,42 +169,57 @@ class MetaTools:
         held: list[EntryQuarantined] = []
         for name in dict.fromkeys(names):
             try:
-                found.append(released(self._store.get_named(name)))
+                found.append(released(self._lens.get_named(name)))
             except NotFound as error:
                 missing.append(error)
             except EntryQuarantined as error:
                 held.append(error)
         return found, missing, held
 
-    async def _call_tool(self, ctx: Context, arguments: JsonObject) -> Result:
-        return await self._invoker.call(
-            arguments["name"],
-            arguments.get("arguments") or {},
-            face="mcp",
-            principal=_principal(ctx),
-            on_progress=ctx.session.report_progress if _wants_progress(ctx) else None,
-        )
+    async def _call_tool(self, request: Request, arguments: JsonObject) -> Result:
+        return await self.call_named(request, arguments["name"], arguments.get("arguments") or {})
 
-    async def _select_model(self, ctx: Context, arguments: JsonObject) -> Result:
+    async def call_listed(self, request: Request, name: str, arguments: JsonObject) -> Result:
+        """Call a tool that the client is shown itself. Whatever goes wrong is a result."""
+        try:
+            return await self.call_named(request, name, arguments)
+        except ToolcribError as error:
+            return error_result(error)
+        except RpcError:
+            raise
+        except Exception as error:  # noqa: BLE001  # top of a request: logged and answered
+            return internal_error(error)
+
+    async def call_named(self, request: Request, name: str, arguments: JsonObject) -> Result:
+        """Call a tool by the name that it has here.
+
+        Raises:
+            ToolcribError: It cannot be called, or the call failed.
+            RpcError: The client cannot be asked what the tool asks.
+        """
+        tool, complete = self._lens.resolve_call(name, arguments)
+        try:
+            return await self._relay.call(request, tool, complete, face=self._lens.face)
+        except InvalidArguments as error:
+            # Under the name that the caller knows it by.
+            raise InvalidArguments(name, error.problems) from error
+
+    async def _select_model(self, request: Request, arguments: JsonObject) -> Result:
         select = partial(self._models.select, arguments["task"])
         selection = await select(
             constraints=read_constraints(arguments.get("constraints") or {}),
             objective=Objective(arguments.get("objective", Objective.RELEVANCE)),
             k=int(arguments.get("k", DEFAULT_K)),
-            principal=_principal(ctx),
+            principal=request.client.principal,
             weights=Weights(**arguments.get("weights", {})),
         )
         view, text = render_selection(selection)
         return _result(view, text)
 
-    async def _call_model(self, ctx: Context, arguments: JsonObject) -> Result:
-        order = await order_of(self._desk.picker, arguments, principal=_principal(ctx))
+    async def _call_model(self, request: Request, arguments: JsonObject) -> Result:
+        order = await order_of(self._desk.picker, arguments, principal=request.client.principal)
         view, text = render_answer(await self._desk.invoker.chat(order))
         return _result(view, text)
-
-
-def _principal(ctx: Context) -> str:
-    return principal_of(ctx.request.scope).name if ctx.request else "local"
 
 
 def _wanted(arguments: JsonObject) -> Wanted:
@@ -223,10 +249,6 @@ def _decoded(text: object) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _wants_progress(ctx: Context) -> bool:
-    return bool(ctx.meta) and "progressToken" in cast("Mapping[str, Any]", ctx.meta)
 
 
 def _result(view: Mapping[str, Any], text: str) -> Result:

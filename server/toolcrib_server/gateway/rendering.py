@@ -5,7 +5,7 @@ Text from upstream servers is data that others wrote: it is passed on as it is, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from toolcrib_registry.errors import EntryGone, EntryQuarantined, NotFound
@@ -21,7 +21,7 @@ from toolcrib_registry.types import (
     OwnedEntry,
     Trust,
 )
-from toolcrib_server.scan import reveal
+from toolcrib_server.scan import reveal_all
 from toolcrib_server.selection.brief import MARKED, Brief, brief_of, reasons_of
 from toolcrib_server.selection.models import Choice, Selection
 
@@ -78,18 +78,7 @@ def marks_view(reasons: Sequence[MarkReason]) -> dict[str, Any]:
 
 def safe_to_show(said: Any, reasons: Sequence[MarkReason]) -> Any:
     """Take out what cannot be seen, of an entry that is marked for it; leave any other as it is."""
-    return _revealed(said) if MarkReason.HIDDEN_TEXT in reasons else said
-
-
-def _revealed(said: Any) -> Any:
-    if isinstance(said, str):
-        return reveal(said)
-    if isinstance(said, Mapping):
-        members = cast("JsonObject", said).items()
-        return {reveal(key): _revealed(value) for key, value in members}
-    if isinstance(said, list):
-        return [_revealed(item) for item in cast("list[Any]", said)]
-    return said
+    return reveal_all(said) if MarkReason.HIDDEN_TEXT in reasons else said
 
 
 def brief_fields(entry: Brief) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from toolcrib_registry.types import Counts, EntryKind, Model, Offer, Revision, ServerName, Tool
 from toolcrib_server.gateway.definitions import instructions, meta_tools
-from toolcrib_server.gateway.views import render_entry, render_offer
+from toolcrib_server.gateway.rendering import render_entry, render_offer
 
 
 def tool(name: str = "now", **definition: Any) -> Tool:
