@@ -13,7 +13,7 @@ CODE := registry embeddings server clients migrations tests examples benchmarks 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with everything, or bring it up to date
 
@@ -52,6 +52,9 @@ docs: install ## Write the pages that are derived from the code
 interop: install ## Run other people's MCP clients against Toolcrib; fetches them once
 	@$(BIN)/python tests/interop/interop.py
 
+conformance: install ## Run the official conformance suite through Toolcrib; fetches it once
+	@$(BIN)/python -m tests.conformance
+
 pins: install ## Write constraints.txt anew from what is installed
 	@$(BIN)/python scripts/pin.py
 
@@ -59,4 +62,4 @@ clean: ## Remove the environment and everything that was made
 	rm -rf .venv .cache dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo run test lint check fix bench docs interop pins clean
+.PHONY: help install demo run test lint check fix bench docs interop conformance pins clean

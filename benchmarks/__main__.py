@@ -22,7 +22,19 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "benchmarks"
 WITH_DATA = ("search", "catalogue", "abstention", "stuffing", "sync", "poison", "models")
 EVALUATED = ("no-rerank", "rerank", "no-split", "no-dependencies", "bm25", "dense", "rrf")
-WITHOUT = ("store", "calls", "door", "histories", "kills")
+WITHOUT = (
+    "store",
+    "calls",
+    "callpath",
+    "relay",
+    "load",
+    "faults",
+    "conformance",
+    "door",
+    "histories",
+    "kills",
+    "orphans",
+)
 
 
 def scripts(data: Path) -> Iterator[tuple[str, list[str]]]:

@@ -29,7 +29,7 @@ import sys
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 
-server = MCPServer("echo")
+server = MCPServer("echo", log_level="WARNING")
 
 @server.tool()
 def echo(text: str) -> str:
