@@ -1,4 +1,4 @@
-"""Both faces on one port: MCP at ``/mcp``, everything else the REST API's."""
+"""Both faces on one port: MCP at ``/mcp`` and below servers and views, the rest the REST API's."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import ChangePolicy
 
+from .downstream.places import is_endpoint
 from .guard import LOOPBACK_HOSTS, ApiKey, BodyGuard, HostGuard, KeyGuard, KeyRing, Role
 from .rest.app import build_api
 from .rest.deps import Deps, Standing, not_stopping
 from .rest.openai import OpenAIShape
 from .runtime import Runtime, read_version, run_background
 from .settings import Settings
-
-MCP_PATH = "/mcp"
 
 
 class Faces:
@@ -35,31 +34,34 @@ class Faces:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        path = scope.get("path", "")
-        face = self._mcp if path in {MCP_PATH, f"{MCP_PATH}/"} else self._api
-        await face(scope, receive, send)
+        is_mcp = scope["type"] == "http" and is_endpoint(scope.get("path", ""))
+        await (self._mcp if is_mcp else self._api)(scope, receive, send)
 
 
 def build_app(runtime: Runtime, *, stopping: Callable[[], bool] = not_stopping) -> ASGIApp:
-    """Build the whole HTTP application, guarded. It serves while `Gateway.sessions` is entered.
+    """Build the whole HTTP application, guarded.
 
     ``stopping`` says that streams are to end.
     """
     settings = runtime.settings
     keys = key_ring(settings)
-    mcp = KeyGuard(BodyGuard(runtime.gateway.http_app()), keys=keys)
+    mcp = KeyGuard(BodyGuard(runtime.endpoints), keys=keys)
     api = build_api(
         Deps(
             store=runtime.store,
             searcher=runtime.selector,
             models=runtime.models,
             desk=runtime.desk,
+            cascade=runtime.cascade,
+            answers=runtime.answers,
+            views=runtime.view_desk,
             invoker=runtime.invoker,
             syncer=runtime.reconciler,
             registrar=runtime.registrar,
             indexer=runtime.indexer,
             feedback=runtime.feedback,
             routing=runtime.routing,
+            read_stderr=runtime.stderr_logs.read,
             keys=keys,
             version=read_version(),
             blockers=partial(_blockers, runtime),
@@ -72,6 +74,7 @@ def build_app(runtime: Runtime, *, stopping: Callable[[], bool] = not_stopping) 
                 running=lambda: runtime.reconciler.running,
                 searches=runtime.selector.meter,
                 calls=runtime.calls,
+                path=runtime.invoker.read_path,
                 guard=runtime.guard,
             ),
         )
@@ -122,17 +125,22 @@ async def serve(runtime: Runtime, listener: socket.socket) -> None:
             timeout_graceful_shutdown=5,
         )
     )
-    async with runtime.gateway.sessions(), anyio.create_task_group() as tasks:
+
+    def stop() -> None:
+        stopping.set()
+        runtime.endpoints.stop()
+
+    async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_background, runtime)
-        tasks.start_soon(_stop_on_signal, server, stopping)
+        tasks.start_soon(_stop_on_signal, server, stop)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(server: uvicorn.Server, stopping: anyio.Event) -> None:
+async def _stop_on_signal(server: uvicorn.Server, stop: Callable[[], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
-            stopping.set()
+            stop()
             server.force_exit = server.should_exit
             server.should_exit = True
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 
 from toolcrib_registry.errors import ToolcribError
-from toolcrib_registry.types import Lease, Server, ServerStatus
+from toolcrib_registry.types import Lease, Server, ServerStatus, View
 
 from .runtime import Runtime, read_version
 from .selection.freshness import say_age
@@ -25,6 +25,7 @@ from .settings import Settings
 from .sync.health import IndexHealth
 from .sync.leases import name_this_process
 from .upstream.secrets import SecretStore
+from .upstream.stderr_log import StderrLogs
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import SearchIndex
@@ -36,6 +37,8 @@ _PRIVATE_FILE: Final = 0o600
 _OTHERS_WRITE: Final = 0o022
 _OTHERS: Final = 0o077
 _INDEX_FOLDER: Final = "index"
+_STDERR_SHOWN: Final = 3
+_SHOWN_PROBLEMS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ async def examine(runtime: Runtime) -> tuple[Check, ...]:
     checks += await _examine_index(runtime)
     checks.append(await _examine_learning(runtime))
     checks += await anyio.to_thread.run_sync(lambda: list(_examine_servers(runtime)))
+    checks += [await _examine_view(runtime, view) async for view in _views(runtime)]
     return tuple(checks)
 
 
@@ -86,6 +90,27 @@ async def repair(checks: Sequence[Check]) -> tuple[Repair, ...]:
         except (ToolcribError, OSError) as error:
             done.append(Repair(check.name, f"could not be mended: {error}", ok=False))
     return tuple(done)
+
+
+# --- views ---------------------------------------------------------------------------------------
+
+
+async def _views(runtime: Runtime) -> AsyncIterator[View]:
+    for view in await anyio.to_thread.run_sync(lambda: list(runtime.store.views.iterate())):
+        yield view
+
+
+async def _examine_view(runtime: Runtime, view: View) -> Check:
+    resolved = await runtime.view_desk.resolve(view)
+    count = len(resolved.tools)
+    detail = f"{count} tool{'' if count == 1 else 's'}"
+    if not resolved.problems:
+        return Check(f"view {view.name}", detail)
+    more = len(resolved.problems) - _SHOWN_PROBLEMS
+    rest = f" And {more} more: toolcrib view show {view.name}." if more > 0 else ""
+    said = " ".join(resolved.problems[:_SHOWN_PROBLEMS])
+    advice = f"Change it with toolcrib view edit {view.name}, or mend what it names."
+    return Check(f"view {view.name}", f"{detail}. {said}{rest}", ok=False, advice=advice)
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -279,21 +304,25 @@ async def _examine_learning(runtime: Runtime) -> Check:
 
 def _examine_servers(runtime: Runtime) -> Iterator[Check]:
     # Thousands of imported catalogues would bury what matters.
-    return (_examine_server(each) for each in runtime.store.iter_servers() if each.callable)
+    logs = runtime.stderr_logs
+    return (_examine_server(each, logs) for each in runtime.store.iter_servers() if each.callable)
 
 
-def _examine_server(server: Server) -> Check:
+def _examine_server(server: Server, logs: StderrLogs) -> Check:
     health = server.health
     name = f"server {server.name}"
     if not server.enabled:
         return Check(name, "disabled")
     if health.status is ServerStatus.UNREACHABLE:
         again = f"Mend the cause, then `toolcrib sync {server.name}`."
+        said = logs.read(server.name, lines=_STDERR_SHOWN)
+        if said:
+            again += f" It said last (toolcrib logs {server.name}): {' / '.join(said)}"
         return Check(name, _say_unreachable(server), ok=False, advice=again)
     detail = f"{health.status}, protocol {health.protocol_version or 'unknown'}"
-    if health.quarantined:
-        aside = "; ".join(f"{q.name}: {q.reason}" for q in health.quarantined[:3])
-        detail = f"{detail}, {len(health.quarantined)} malformed"
+    if health.malformed:
+        aside = "; ".join(f"{q.name}: {q.reason}" for q in health.malformed[:3])
+        detail = f"{detail}, {len(health.malformed)} malformed"
         return Check(name, detail, ok=False, advice=aside)
     return Check(name, detail)
 

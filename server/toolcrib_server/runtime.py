@@ -31,12 +31,25 @@ from toolcrib_registry.types import (
 )
 
 from .allocator import limit_arenas
-from .gateway.app import Gateway
+from .answers.cache import AnswerCache, CacheSettings
+from .answers.wish import CacheMode
+from .cascade.checks import Checker
+from .cascade.climbing import Cascade
+from .cascade.memory import CascadeMemory
+from .downstream.http import HttpFace
+from .downstream.places import Directory, PlaceKind
+from .gateway.app import build_service
 from .gateway.handlers import MetaTools
+from .gateway.relaying import ToolRelay
+from .gateway.service import MetaService
+from .gateway.sources import Links
+from .gateway.views import Scope, Views, find_view, searching_tools
 from .invocation.audit import AuditLog
 from .invocation.desk import ModelDesk
 from .invocation.invoker import Invoker
 from .invocation.meter import CallMeter
+from .invocation.policy import Policies
+from .invocation.quota import KeyQuota
 from .learning.desk import FeedbackDesk
 from .learning.learner import Learner
 from .learning.mode import LearningMode, Sharing
@@ -44,6 +57,11 @@ from .learning.plausibility import RECALLED
 from .learning.recorder import OutcomeLog
 from .modelling import ModelLinks, build_desk, open_model_links
 from .presence import be_present
+from .prewarming import prewarm
+from .relay.inputs import Inputs
+from .relay.keys import load_state_keys
+from .relay.sealing import Seal
+from .relay.servers import ServerServices
 from .routing.desk import RoutingDesk
 from .routing.learner import RoutingLearner
 from .routing.mode import RoutingMode
@@ -62,8 +80,13 @@ from .sync.schedule import Cadence
 from .sync.trust_review import TrustReview
 from .sync.watch import Watcher
 from .upstream.hearing import Attention
+from .upstream.oauth.logins import Logins
 from .upstream.pool import ConnectionPool
+from .upstream.room import ProcessLimits
 from .upstream.secrets import SecretStore
+from .upstream.stderr_log import StderrLogs
+from .views.desk import ViewDesk
+from .views.resolving import Resolver
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder
@@ -93,19 +116,36 @@ class Runtime:
     outcomes: OutcomeLog
     learner: Learner
     feedback: FeedbackDesk
-    gateway: Gateway
+    gateway: MetaService
+    directory: Directory
+    """Who finds the service behind an MCP endpoint of a server or a view."""
+    views: Views
+    view_desk: ViewDesk
+    endpoints: HttpFace
+    inputs: Inputs
+    """Puts what upstreams want to know to clients, in the way of each one's era."""
+    servers: ServerServices
     desk: ModelDesk
+    cascade: Cascade
+    answers: AnswerCache
     links: ModelLinks
     guard: IndexGuard
     calls: CallMeter
     began: Revision
     """The head of the change log when all this was opened."""
 
+    @property
+    def stderr_logs(self) -> StderrLogs:
+        """What servers said on their standard error, to whichever process started them."""
+        return StderrLogs(self.settings.data_dir / "logs")
+
     async def describe(self) -> None:
         """Tell the faces what the registry holds now."""
         counts, servers = await anyio.to_thread.run_sync(_summary, self.store)
         self.invoker.forget()
-        self.gateway.describe(counts, servers)
+        self.servers.forget()
+        await self.gateway.describe(counts, servers)
+        await self.views.renew()
         await self.selector.renew()
         await self.departures.note(servers)
 
@@ -129,16 +169,28 @@ async def open_runtime(
         pool = await stack.enter_async_context(
             ConnectionPool(
                 secrets=secrets,
+                logins=Logins(secrets, client_metadata_url=settings.oauth_client_metadata_url),
                 idle_timeout_s=settings.idle_timeout_s,
                 max_message_bytes=settings.max_result_bytes,
                 on_list_changed=partial(_tell, changed),
                 attention=Attention(max_listening=settings.listen_limit),
+                private_idle_timeout_s=settings.private_idle_timeout_s,
+                max_private=settings.private_connections,
+                max_private_per_server=settings.private_connections_per_server,
+                processes=ProcessLimits(
+                    processes=settings.max_processes,
+                    memory_mib=settings.process_memory_mb,
+                    memory_of_one_mib=settings.server_memory_mb,
+                ),
+                logs=StderrLogs(settings.data_dir / "logs"),
             )
         )
         began = await anyio.to_thread.run_sync(store.head)
         links = await stack.enter_async_context(open_model_links(settings, secrets))
         runtime = _assemble(settings, store, secrets, pool, open_encoder, links=links, began=began)
         changed.add(runtime.watcher.notice)
+        await stack.enter_async_context(runtime.inputs)
+        await stack.enter_async_context(runtime.endpoints)
         stack.push_async_callback(_last_writes, runtime)
         await runtime.describe()
         yield runtime
@@ -188,7 +240,8 @@ def _assemble(
     feedback = FeedbackDesk(store, outcomes, learner, partial(_recall, selector))
     calls = CallMeter()
     audit = AuditLog(store, on_call=partial(_note_call, calls, outcomes))
-    invoker = Invoker(store, pool, audit, notice=watcher.notice)
+    invoker = _open_invoker(settings, store, pool, audit, watcher)
+    drop = partial(_drop, pool, invoker)
     desk = build_desk(
         settings,
         links,
@@ -198,15 +251,42 @@ def _assemble(
         chooser=models,
         index=indexer.index,
     )
-    meta = MetaTools(
+    count_tokens = TokenCounter()
+    inputs, links_given = Inputs(partial(_open_seal, settings)), Links()
+    make_meta = partial(
+        MetaTools,
         store=store,
         selector=selector,
         models=models,
-        invoker=invoker,
+        relay=ToolRelay(store, invoker, inputs, links_given),
         desk=desk,
-        count_tokens=TokenCounter(),
+        count_tokens=count_tokens,
         note_search=feedback.note_search,
     )
+    servers = ServerServices(store, invoker, pool, inputs)
+    resolver = Resolver(store, count_tokens)
+    views = Views(
+        store,
+        resolver,
+        make_meta=lambda lens, links: make_meta(
+            relay=ToolRelay(store, invoker, inputs, links), lens=lens
+        ),
+        make_scope=lambda look: Scope.of(store, look, servers.get, invoker, invoker.allows),
+        reach=pool,
+        version=read_version(),
+    )
+    gateway = build_service(
+        store,
+        meta=make_meta(),
+        links=links_given,
+        find_server=servers.get,
+        invoker=invoker,
+        reach=pool,
+        version=read_version(),
+    )
+    directory = Directory(gateway)
+    directory.add(PlaceKind.VIEW, partial(find_view, views))
+    directory.add(PlaceKind.SERVER, servers.get)
     runtime = Runtime(
         settings=settings,
         store=store,
@@ -223,18 +303,33 @@ def _assemble(
             store,
             secrets,
             indexer,
-            drop=pool.aclose_server,
+            drop=drop,
             notice=watcher.notice,
             review=review,
+            forget=StderrLogs(settings.data_dir / "logs").remove,
         ),
-        departures=Departures(pool.aclose_server),
+        departures=Departures(drop),
         invoker=invoker,
         audit=audit,
         outcomes=outcomes,
         learner=learner,
         feedback=feedback,
-        gateway=Gateway(meta, version=read_version()),
+        gateway=gateway,
+        directory=directory,
+        views=views,
+        view_desk=ViewDesk(
+            store,
+            resolver,
+            count_tokens=count_tokens,
+            searching_tools=searching_tools,
+            on_change=views.renew,
+        ),
+        endpoints=HttpFace(directory.find),
+        inputs=inputs,
+        servers=servers,
         desk=desk,
+        cascade=_open_cascade(settings, desk, CascadeMemory(store, routing)),
+        answers=_open_answers(settings, desk, audit),
         links=links,
         guard=IndexGuard(store, indexer),
         calls=calls,
@@ -242,6 +337,27 @@ def _assemble(
     )
     described.append(runtime)
     return runtime
+
+
+def _open_invoker(
+    settings: Settings, store: Store, pool: ConnectionPool, audit: AuditLog, watcher: Watcher
+) -> Invoker:
+    limited = settings.calls_per_minute or settings.concurrent_calls
+    quota = KeyQuota(per_minute=settings.calls_per_minute, at_once=settings.concurrent_calls)
+    return Invoker(
+        store,
+        pool,
+        audit,
+        notice=watcher.notice,
+        quota=quota if limited else None,
+        policies=Policies(settings.call_policy),
+        call_timeout_s=settings.call_timeout_s,
+    )
+
+
+async def _drop(pool: ConnectionPool, invoker: Invoker, name: ServerName) -> None:
+    invoker.forgive(name)
+    await pool.aclose_server(name)
 
 
 def _note_call(calls: CallMeter, outcomes: OutcomeLog, record: CallRecord) -> None:
@@ -276,6 +392,32 @@ def _open_routing(
     return RoutingDesk(store, learner, keep=settings.routing_keep), selector
 
 
+def _open_seal(settings: Settings) -> Seal:
+    configured = [key.get_secret_value() for key in settings.state_keys]
+    return Seal(load_state_keys(settings.data_dir, configured))
+
+
+def _open_cascade(settings: Settings, desk: ModelDesk, memory: CascadeMemory) -> Cascade:
+    return Cascade(
+        desk.picker,
+        desk.invoker,
+        Checker(settings.verifiers),
+        find_threshold=memory.find_threshold,
+        record=memory.record,
+    )
+
+
+def _open_answers(settings: Settings, desk: ModelDesk, audit: AuditLog) -> AnswerCache:
+    decided = CacheSettings(
+        mode=CacheMode(settings.answer_cache),
+        ttl_s=settings.answer_cache_ttl_s,
+        room_bytes=settings.answer_cache_mb * 1024 * 1024,
+        least_similarity=settings.answer_cache_similarity,
+        sharing=Sharing(settings.answer_cache_sharing),
+    )
+    return AnswerCache(desk.embedder, decided, audit=audit)
+
+
 async def _recall(selector: Selector, query: str) -> list[EntryId]:
     # What is folded away or brought along was ranked otherwise; plausibility is of the rank alone.
     stages = Stages(fold=False, dependencies=False)
@@ -290,7 +432,7 @@ def read_version() -> str:
 
 async def run_background(runtime: Runtime) -> None:
     """Warm the index, follow the log, sync and write audit records. Never returns."""
-    await _register_config(runtime)
+    await register_config(runtime)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, runtime)
         tasks.start_soon(runtime.indexer.follow)
@@ -301,6 +443,7 @@ async def run_background(runtime: Runtime) -> None:
         tasks.start_soon(runtime.learner.run)
         tasks.start_soon(runtime.routing.learner.run)
         tasks.start_soon(runtime.watcher.run)
+        tasks.start_soon(prewarm, runtime.store, runtime.pool, runtime.settings.prewarm)
 
 
 async def _warm(runtime: Runtime) -> None:
@@ -311,7 +454,7 @@ async def _warm(runtime: Runtime) -> None:
         logger.error("The index could not be opened: %s", error)
 
 
-async def _register_config(runtime: Runtime) -> None:
+async def register_config(runtime: Runtime) -> None:
     """Register the configured file's servers that are not registered yet, and update the others."""
     from .upstream.config import load_servers  # noqa: PLC0415  # only a configured file needs it
 

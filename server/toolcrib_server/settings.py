@@ -9,7 +9,7 @@ import ipaddress
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -17,9 +17,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_PORT = 8321
 MIN_KEY_LENGTH = 16
+MIN_STATE_KEY_LENGTH = 32
 _EXAMPLES = {
     "document_weights": '{"document": 1, "questions": 1}',
     "model_budgets": '{"key-1": 5, "*": 1}',
+    "call_policy": '{"*": {"retries": 1}, "weather": {"cache_s": 60}}',
+    "verifiers": '{"unit-tests": ["python", "check.py"]}',
 }
 
 
@@ -76,6 +79,14 @@ class Settings(BaseSettings):
         default=(),
         description="Keys that may do everything, comma-separated.",
     )
+    state_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description=(
+            "Keys that seal what clients carry between the parts of a call, comma-separated: the "
+            "first seals, each opens. Replicas need the same. Unless given, one is made and kept "
+            "in the data folder."
+        ),
+    )
     allow_stdio_registration: bool = Field(
         default=False,
         description="Let admin keys register servers that run a command on this machine.",
@@ -109,8 +120,62 @@ class Settings(BaseSettings):
     call_timeout_s: float = Field(
         default=60.0, gt=0, description="Deadline of a call whose server sets none."
     )
+    call_policy: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
+        default={},
+        description="How calls are treated where that differs from the defaults, as JSON by server "
+        'or tool, `*` for all: {"*": {"retries": 1}, "weather": {"cache_s": 60}}. See calls.md.',
+    )
+    calls_per_minute: int = Field(
+        default=0, ge=0, description="How often each key may call, in a minute; 0 is no limit."
+    )
+    concurrent_calls: int = Field(
+        default=0, ge=0, description="How many calls of each key may run at once; 0 is no limit."
+    )
     idle_timeout_s: float = Field(
         default=600.0, gt=0, description="How long an unused upstream connection stays open."
+    )
+    private_idle_timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        description=(
+            "How long an unused upstream connection stays open that belongs to one client, as "
+            "servers from before 2026-07-28 need them for clients that can be asked something."
+        ),
+    )
+    private_connections: int = Field(
+        default=256, ge=1, description="How many such connections there may be at once."
+    )
+    private_connections_per_server: int = Field(
+        default=64, ge=1, description="How many of them to one upstream server."
+    )
+    max_processes: int = Field(
+        default=100,
+        ge=1,
+        description=(
+            "How many server processes run at once; for one more, the one that was idle for "
+            "longest is ended."
+        ),
+    )
+    process_memory_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Memory in MiB that all server processes may take together; 0 is no limit.",
+    )
+    server_memory_mb: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "Memory in MiB that one server may take, with all that it started, before it is ended "
+            "and started again; 0 is no limit."
+        ),
+    )
+    prewarm: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "How many of the servers that were called last are connected to as soon as Toolcrib "
+            "serves, rather than when they are called."
+        ),
     )
     listen_limit: int = Field(
         default=200,
@@ -130,6 +195,48 @@ class Settings(BaseSettings):
         default={},
         description="USD that keys may spend on models in a UTC day, as JSON by the name of the "
         'key: {"key-1": 5, "*": 1}; `*` is every other.',
+    )
+    oauth_client_metadata_url: str | None = Field(
+        default=None,
+        description="Where a document about this Toolcrib is published, over https: its client id "
+        "at authorization servers that take one (Client ID Metadata Documents). Without it it "
+        "registers itself at each.",
+    )
+    verifiers: Annotated[dict[str, tuple[str, ...]], NoDecode] = Field(
+        default={},
+        description="Programs that may check answers of a cascade, as JSON: a name for callers and "
+        'the command with its arguments, as {"unit-tests": ["python", "check.py"]}. Question and '
+        "answer come as JSON on standard input; exit code 0 accepts.",
+    )
+    answer_cache: Literal["off", "exact", "semantic"] = Field(
+        default="off",
+        description=(
+            "Whether answers of models are given again at /v1/chat/completions: off; exact, to the "
+            "same request; semantic, also where its last message surely asks the same in other "
+            "words. A request may ask for less."
+        ),
+    )
+    answer_cache_ttl_s: float = Field(
+        default=3600.0, gt=0, description="How long an answer may be given again."
+    )
+    answer_cache_mb: int = Field(
+        default=64,
+        ge=1,
+        description="Memory in MiB that kept answers may take, of all keys together.",
+    )
+    answer_cache_similarity: float = Field(
+        default=0.9,
+        ge=0.8,
+        le=1,
+        description=(
+            "How alike (cosine) two last messages must be before their words are compared."
+        ),
+    )
+    answer_cache_sharing: Literal["principal", "everyone"] = Field(
+        default="principal",
+        description=(
+            "Whose requests may be answered by whose answers: each API key's by its own, or all."
+        ),
     )
     max_local_models: int = Field(
         default=2, ge=1, description="How many local model servers run at once."
@@ -183,14 +290,16 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
 
-    @field_validator("allowed_hosts", "allowed_origins", "api_keys", "admin_keys", mode="before")
+    @field_validator(
+        "allowed_hosts", "allowed_origins", "api_keys", "admin_keys", "state_keys", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("document_weights", "model_budgets", mode="before")
+    @field_validator("document_weights", "model_budgets", "verifiers", "call_policy", mode="before")
     @classmethod
     def _decode(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
@@ -208,6 +317,13 @@ class Settings(BaseSettings):
             raise ValueError("a budget is 0 USD or more")
         return budgets
 
+    @field_validator("verifiers")
+    @classmethod
+    def _named_commands(cls, verifiers: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if not all(name.strip() and command for name, command in verifiers.items()):
+            raise ValueError("a verifier is a name with a command, a list of at least one word")
+        return verifiers
+
     @field_validator("api_keys", "admin_keys")
     @classmethod
     def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -215,10 +331,26 @@ class Settings(BaseSettings):
             raise ValueError(f"a key needs at least {MIN_KEY_LENGTH} characters")
         return keys
 
+    @field_validator("state_keys")
+    @classmethod
+    def _hard_to_guess(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < MIN_STATE_KEY_LENGTH for key in keys):
+            raise ValueError(
+                f"a key of states needs at least {MIN_STATE_KEY_LENGTH} characters, chosen by "
+                "chance: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        return keys
+
     @property
     def store_url(self) -> str:
         """The database's URL."""
         return self.database_url or f"sqlite:///{self.data_dir / 'toolcrib.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """Where this machine reaches what `serve` serves."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def has_keys(self) -> bool:

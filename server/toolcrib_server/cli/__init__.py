@@ -7,9 +7,12 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the ``toolcrib`` command."""
-    if sys.argv[1:] == ["stdio"]:
+    if sys.argv[1:2] == ["stdio"]:
         # An assistant waits for this one: it starts without the parts that only people need.
-        from .assistant import main as run  # noqa: PLC0415
-    else:
-        from .app import main as run  # noqa: PLC0415
-    run()
+        from . import assistant  # noqa: PLC0415
+
+        if place := assistant.read_place(sys.argv[2:]):
+            return assistant.main(*place)
+    from .app import main as run  # noqa: PLC0415
+
+    return run()

@@ -18,12 +18,15 @@ from . import (
     evaluating,
     feedback,
     learning,
+    logging_in,
+    logs,
     outcomes,
     reading,
     selecting,
     servers,
     serving,
     trust,
+    views,
 )
 from .running import told
 
@@ -42,6 +45,7 @@ app.command("import")(servers.import_file)
 app.command("refresh")(servers.refresh_models)
 app.command("list")(reading.list_entries)
 app.command()(reading.show)
+app.command()(logs.logs)
 app.command()(servers.remove)
 app.command()(servers.enable)
 app.command()(servers.disable)
@@ -54,6 +58,8 @@ app.command()(ask.search)
 app.command()(selecting.select)
 app.command()(calling.call)
 app.command()(chatting.chat)
+app.command()(logging_in.login)
+app.command()(logging_in.logout)
 app.command()(serving.serve)
 app.command()(serving.stdio)
 app.command()(serving.doctor)
@@ -64,6 +70,7 @@ evaluating.app.command("learning")(learning.evaluate)
 app.add_typer(learning.app)
 app.add_typer(outcomes.app)
 app.add_typer(domains.app)
+app.add_typer(views.app)
 
 
 def main() -> None:

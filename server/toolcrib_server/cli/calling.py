@@ -40,7 +40,7 @@ def call(
         schema: JsonObject = tool.input_schema if isinstance(tool, Tool) else {}
         arguments = given | _parse_pairs(pairs or [], schema)
         return await runtime.invoker.call(
-            name, arguments, face="cli", principal="local", timeout_s=timeout_s
+            name, arguments, face="cli", principal="local", timeout_s=timeout_s, whole=True
         )
 
     result = run(work)

@@ -22,7 +22,8 @@ from toolcrib_registry.types import (
     ServerName,
     StdioTransport,
 )
-from toolcrib_server.gateway.views import render_entry
+from toolcrib_server.gateway.rendering import render_entry
+from toolcrib_server.relay.servers import endpoint_of
 from toolcrib_server.rest.masking import masked
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.freshness import say_age, say_stale, stale_since, stale_view
@@ -33,6 +34,9 @@ from .marks import say_trust, trust_view
 from .options import AsJson
 from .output import plain, print_json, print_line, print_note, print_table
 from .running import run
+
+_STDERR_SHOWN = 10
+"""Lines of standard error; `toolcrib logs` shows more."""
 
 
 class Listed(StrEnum):
@@ -231,12 +235,20 @@ def show(
         found = runtime.store.find_server(ServerName(name))
         if found:
             counts = {"entries": _count_tools(runtime, found.name)}
-            return _server_view(found) | counts
+            path = endpoint_of(found)
+            served = {"endpoint": f"{runtime.settings.base_url}{path}"} if path else {}
+            return _server_view(found) | counts | served | _stderr_view(runtime, found)
         entry = runtime.store.get_named(name)
         shown = render_entry(entry) | trust_view(entry)
         return shown | stale_view(entry, runtime.store.stale_servers())
 
     _print_view(run(work), as_json=as_json)
+
+
+def _stderr_view(runtime: Runtime, server: Server) -> dict[str, Any]:
+    if not isinstance(server.transport, StdioTransport):
+        return {}
+    return {"stderr": runtime.stderr_logs.read(server.name, lines=_STDERR_SHOWN)}
 
 
 def _print_view(view: Mapping[str, Any], *, as_json: bool) -> None:

@@ -76,6 +76,8 @@ def run(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> T:
         stream=sys.stderr,
         format="%(levelname)s %(name)s: %(message)s",
     )
+    # It logs a refused login with its whole stack; whoever asked is told in a sentence.
+    logging.getLogger("mcp.client.auth").setLevel(logging.CRITICAL)
 
     async def inside() -> T:
         _cancel_on_term()

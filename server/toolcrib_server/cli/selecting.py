@@ -14,8 +14,8 @@ import typer
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Known
 from toolcrib_server.gateway.constraints import read_constraints
+from toolcrib_server.gateway.rendering import render_selection
 from toolcrib_server.gateway.routings import render_routing
-from toolcrib_server.gateway.views import render_selection
 from toolcrib_server.learning.mode import EVERYONE
 from toolcrib_server.routing.stages import stages_of
 from toolcrib_server.routing.weights import Weights

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import HttpTransport, StdioTransport
+from toolcrib_server.downstream.places import Place, PlaceKind
 from toolcrib_server.hosts import (
     ENTRY_NAME,
     Host,
@@ -24,7 +26,7 @@ from toolcrib_server.hosts import (
 )
 from toolcrib_server.runtime import Runtime
 
-from .assistant import serve_stdio
+from .assistant import main as serve_stdio
 from .options import AsJson
 from .output import print_json, print_line, print_note, print_table
 from .running import EXIT_FAILED, read_settings, run, run_until_interrupted
@@ -61,9 +63,14 @@ def serve(
     run_until_interrupted(work, host=host, port=port)
 
 
-def stdio() -> None:
-    """Serve MCP over standard input and output."""
-    run(serve_stdio)
+def stdio(
+    server: Annotated[
+        str | None, typer.Option(help="One server as it is, under its own names.")
+    ] = None,
+    view: Annotated[str | None, typer.Option(help="A saved view.")] = None,
+) -> None:
+    """Serve MCP over standard input and output: everything, one server, or a view."""
+    serve_stdio(_place(server, view))
 
 
 def doctor(
@@ -126,6 +133,8 @@ def connect(
     url: Annotated[
         str | None, typer.Option(help="Connect to a served Toolcrib, as http://127.0.0.1:8321/mcp.")
     ] = None,
+    server: Annotated[str | None, typer.Option(help="Connect to one server as it is.")] = None,
+    view: Annotated[str | None, typer.Option(help="Connect to a view, not to everything.")] = None,
     name: Annotated[str, typer.Option(help="What the entry is called.")] = ENTRY_NAME,
     undo: Annotated[bool, typer.Option("--undo", help="Undo the last change.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take the entry out.")] = False,
@@ -137,7 +146,8 @@ def connect(
 
     Shows the change and asks first, and keeps a backup, from which --undo restores.
     """
-    plan = _plan(host, scope, url, name, undo=undo, remove=remove)
+    place = _place(server, view)
+    plan = _plan(host, scope, url, name, place=place, undo=undo, remove=remove)
     written = _carry_out(plan, yes=yes, dry_run=dry_run, quiet=as_json)
     if as_json:
         print_json(
@@ -153,7 +163,14 @@ def connect(
 
 
 def _plan(
-    host: Host, scope: Scope, url: str | None, name: str, *, undo: bool, remove: bool
+    host: Host,
+    scope: Scope,
+    url: str | None,
+    name: str,
+    *,
+    place: Place | None,
+    undo: bool,
+    remove: bool,
 ) -> Plan:
     machine = Machine.current()
     if undo and remove:
@@ -164,9 +181,29 @@ def _plan(
         return plan_remove(host, machine=machine, scope=scope, name=name)
     # An assistant starts the command without this shell's environment.
     env = {key: value for key, value in machine.environ.items() if key in _CARRIED}
-    stdio = StdioTransport(str(find_executable(machine)), ("stdio",), env)
-    transport = HttpTransport(url) if url else stdio
+    args = ("stdio", f"--{place.kind.value}", place.name) if place else ("stdio",)
+    stdio = StdioTransport(str(find_executable(machine)), args, env)
+    transport = HttpTransport(_of_place(url, place)) if url else stdio
     return plan_connect(host, transport=transport, machine=machine, scope=scope, name=name)
+
+
+def _place(server: str | None, view: str | None) -> Place | None:
+    if server is not None and view is not None:
+        raise InvalidInput("Name a server or a view, not both.")
+    named = [(PlaceKind.SERVER, server), (PlaceKind.VIEW, view)]
+    return next((Place(kind, name) for kind, name in named if name is not None), None)
+
+
+def _of_place(url: str, place: Place | None) -> str:
+    if place is None:
+        return url
+    root, is_mcp = url.rstrip("/").removesuffix("/mcp"), url.rstrip("/").endswith("/mcp")
+    if not is_mcp:
+        raise InvalidInput(f"--url {url}: give that of Toolcrib itself, which ends in /mcp.")
+    name = quote(place.name)
+    return (
+        f"{root}/servers/{name}/mcp" if place.kind is PlaceKind.SERVER else f"{root}/mcp/v/{name}"
+    )
 
 
 def _carry_out(plan: Plan, *, yes: bool, dry_run: bool, quiet: bool) -> bool:

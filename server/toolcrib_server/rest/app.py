@@ -14,6 +14,7 @@ from . import openai
 from .deps import Deps
 from .problems import MEDIA_TYPE, LastResort, add_handlers
 from .routes import (
+    answers,
     changes,
     entries,
     feedback,
@@ -23,6 +24,7 @@ from .routes import (
     servers,
     standing,
     tools,
+    views,
     work,
 )
 
@@ -51,7 +53,7 @@ def build_api(deps: Deps) -> FastAPI:
     )
     app.state.deps = deps
     api = APIRouter(prefix=API_PREFIX)
-    for room in (servers, tools, entries, models, work, changes, feedback, routing):
+    for room in (servers, tools, entries, models, views, work, changes, feedback, routing, answers):
         api.include_router(room.router)
     api.include_router(standing.api)
     app.include_router(api)

@@ -11,6 +11,7 @@ from toolcrib_server.sync.edits import Edit, EditKind, mark_up
 from toolcrib_server.sync.history import Past, edits_of
 
 from .masking import masked_state
+from .views import masked_view_state
 
 
 def change_out(change: Change, *, diff: bool = False) -> wire.ChangeOut:
@@ -36,10 +37,11 @@ def revision_head(change: Change, *, diff: bool = False) -> wire.RevisionOut:
 
 def masked_change(change: Change) -> Change:
     """Return the change as it may be shown."""
-    if not change.subject.startswith("server:"):
+    kind = change.subject.partition(":")[0]
+    mask = {"server": masked_state, "view": masked_view_state}.get(kind)
+    if mask is None:
         return change
-    before, after = masked_state(change.before), masked_state(change.after)
-    return replace(change, before=before, after=after)
+    return replace(change, before=mask(change.before), after=mask(change.after))
 
 
 def edit_out(edit: Edit) -> wire.EditOut:

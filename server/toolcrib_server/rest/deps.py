@@ -23,9 +23,11 @@ from toolcrib_registry.types import (
     Server,
     ServerName,
 )
+from toolcrib_server.answers.cache import AnswerCache
+from toolcrib_server.cascade.climbing import Cascade
 from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
 from toolcrib_server.invocation.desk import ModelDesk
-from toolcrib_server.invocation.meter import CallMeter
+from toolcrib_server.invocation.meter import CallMeter, PathReading
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.routing.desk import RoutingDesk
 from toolcrib_server.routing.selector import RoutedSelector
@@ -37,6 +39,7 @@ from toolcrib_server.sync.health import IndexGuard, IndexHealth
 from toolcrib_server.sync.indexer import IndexReport
 from toolcrib_server.sync.meter import SyncMeter
 from toolcrib_server.sync.reconcile import SyncReport
+from toolcrib_server.views.desk import ViewDesk
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,8 +81,13 @@ class Invoker(Protocol):
         face: str,
         principal: str,
         timeout_s: float | None = None,
+        whole: bool = False,
     ) -> JsonObject:
         """Call a tool by its public name; return its result object as MCP has it."""
+        ...
+
+    def read_result(self, uri: str, *, principal: str) -> JsonObject:
+        """Read a page of a kept result: the result object of ``resources/read``."""
         ...
 
 
@@ -125,6 +133,19 @@ class Indexer(Protocol):
         ...
 
 
+class StderrReader(Protocol):
+    """Reads what servers said on their standard error."""
+
+    def __call__(self, server: ServerName, *, lines: int) -> Sequence[str]:
+        """Read the last lines, oldest first."""
+        ...
+
+
+def nothing_said(server: ServerName, *, lines: int) -> Sequence[str]:
+    """Say that no server said anything."""
+    return ()
+
+
 def no_blockers() -> Sequence[str]:
     """Say that nothing keeps it from serving."""
     return ()
@@ -150,6 +171,8 @@ class Standing:
     running: Callable[[], Collection[ServerName]] = nobody
     searches: SearchMeter = field(default_factory=SearchMeter)
     calls: CallMeter = field(default_factory=CallMeter)
+    path: Callable[[], PathReading] = PathReading
+    """How the queues and breakers of calls stand now."""
     guard: IndexGuard | None = None
 
     @property
@@ -171,11 +194,17 @@ class Deps:
     indexer: Indexer
     feedback: FeedbackDesk
     routing: RoutingDesk
+    read_stderr: StderrReader = nothing_said
     keys: KeyRing
     version: str
     blockers: Callable[[], Sequence[str]] = no_blockers
     desk: ModelDesk | None = None
+    cascade: Cascade | None = None
     """Who calls models; without one, none is called."""
+    answers: AnswerCache | None = None
+    """Who gives answers again; without one, none is."""
+    views: ViewDesk | None = None
+    """Who keeps views; without one, there are none."""
     count_tokens: Callable[[str], int] = field(default_factory=TokenCounter)
     allow_stdio: bool = False
     """Whether an administrator may register servers that run a command on this machine."""

@@ -31,6 +31,8 @@ from toolcrib_registry.types import (
     hash_content,
     qualified_name,
 )
+from toolcrib_server.invocation.shelf import PAGE_KEY
+from toolcrib_server.relay.servers import endpoint_of
 from toolcrib_server.selection.brief import MARKED
 from toolcrib_server.selection.constraint import Ability, Constraints, Exclusion
 from toolcrib_server.selection.freshness import stale_since
@@ -105,8 +107,7 @@ def server_out(server: Server) -> wire.ServerOut:
     """Show a server, without what is secret."""
     health: dict[str, Any] = {f.name: getattr(server.health, f.name) for f in fields(server.health)}
     health["malformed"] = [
-        wire.MalformedOut(kind=q.kind, name=q.name, reason=q.reason)
-        for q in health.pop("quarantined")
+        wire.MalformedOut(kind=q.kind, name=q.name, reason=q.reason) for q in health["malformed"]
     ]
     return wire.ServerOut(
         name=server.name,
@@ -120,6 +121,7 @@ def server_out(server: Server) -> wire.ServerOut:
         on_change=server.on_change,
         health=wire.HealthOfServerOut(**health),
         added_at=server.added_at,
+        endpoint=endpoint_of(server),
     )
 
 
@@ -413,6 +415,20 @@ def _exclusion_out(exclusion: Exclusion) -> wire.ExclusionOut:
 
 
 # --- calls, syncs ------------------------------------------------------------------------------
+
+
+def page_out(read: JsonObject) -> wire.ResultPageOut:
+    """Render a page of a kept result."""
+    told: JsonObject = read["_meta"][PAGE_KEY]
+    (content,) = read["contents"]
+    return wire.ResultPageOut(
+        text=content["text"],
+        mime_type=content["mimeType"],
+        page=told["page"],
+        pages=told["pages"],
+        bytes=told["bytes"],
+        next=told.get("next"),
+    )
 
 
 def call_out(name: str, result: JsonObject, *, duration_ms: float) -> wire.CallOut:

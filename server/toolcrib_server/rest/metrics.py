@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
@@ -23,6 +23,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from toolcrib_registry.types import ChangeAction, EntryKind, Revision, ServerStatus
+from toolcrib_server.answers.cache import AnswerTotals, CacheOutcome
+from toolcrib_server.invocation.breakers import BreakerState
+from toolcrib_server.invocation.meter import PathReading
 from toolcrib_server.selection.meter import BOUNDS_S, SearchTotals
 from toolcrib_server.sync.health import IndexHealth
 from toolcrib_server.sync.meter import SyncTotals
@@ -31,6 +34,11 @@ from toolcrib_server.sync.states import SyncState
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 MOST_SERVERS: Final = 200
 """With a series of their own."""
+_BREAKERS: Mapping[BreakerState, int] = {
+    BreakerState.CLOSED: 0,
+    BreakerState.HALF_OPEN: 1,
+    BreakerState.OPEN: 2,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,8 @@ class Reading:
     calls: Mapping[str, int]
     call_seconds: float
     readers: int
+    path: PathReading = field(default_factory=PathReading)
+    answers: AnswerTotals = field(default_factory=AnswerTotals)
 
 
 def render_metrics(reading: Reading) -> bytes:
@@ -90,6 +100,8 @@ def _families(reading: Reading) -> Iterator[Metric]:
         label="outcome",
     )
     yield _sum("toolcrib_call_seconds", "What calls took, added up.", reading.call_seconds)
+    yield from _calling(reading.path)
+    yield from _answering(reading.answers)
     yield _value("toolcrib_change_readers", "Who follows the change log now.", reading.readers)
 
 
@@ -165,6 +177,54 @@ def _searching(searches: SearchTotals) -> Iterator[Metric]:
     counted = list(zip(bounds, map(float, accumulate(searches.buckets)), strict=True))
     histogram.add_metric([], counted, searches.seconds)
     yield histogram
+
+
+def _calling(path: PathReading) -> Iterator[Metric]:
+    running = {name: crowd.running for name, crowd in path.crowds.items()}
+    waiting = {name: crowd.waiting for name, crowd in path.crowds.items()}
+    breakers = {name: _BREAKERS[state] for name, state in path.breakers.items()}
+    for name, about, now in (
+        ("toolcrib_calls_running", "Calls that a server answers now.", running),
+        ("toolcrib_calls_waiting", "Calls that wait for their turn at a server.", waiting),
+        ("toolcrib_breaker", "2 where a server is left alone, 1 where one may try.", breakers),
+    ):
+        yield _gauge(name, about, _most(now.items()), label="server")
+    sums = path.sums
+    for name, about, so_far in (
+        ("toolcrib_call_retries", "Further tries of calls.", sums.retries),
+        ("toolcrib_call_hedges", "Second tries beside slow ones.", sums.hedges),
+        ("toolcrib_cache_hits", "Calls answered from the cache.", sums.cache_hits),
+        ("toolcrib_cache_misses", "Calls that the cache could not answer.", sums.cache_misses),
+        ("toolcrib_results_cut", "Results too large to hand on at once.", sums.cuts),
+        ("toolcrib_results_misfit", "Results that break their own schema.", sums.misfits),
+    ):
+        yield _counter(name, about, _most(so_far.items()), label="server")
+    yield _value("toolcrib_kept_results", "Large results that can be read on.", path.kept_results)
+    yield _value("toolcrib_kept_results_bytes", "Their bytes in memory.", path.kept_bytes)
+    yield _value("toolcrib_cache_bytes", "Bytes of cached results in memory.", path.cached_bytes)
+
+
+def _answering(answers: AnswerTotals) -> Iterator[Metric]:
+    outcomes = {outcome.value: answers.outcomes.get(outcome, 0) for outcome in CacheOutcome}
+    for name, about, so_far, label in (
+        ("toolcrib_answer_cache", "Chats, by what the cache knew.", outcomes, "outcome"),
+        (
+            "toolcrib_answer_cache_refused",
+            "Similar questions that ask something else, by what differs.",
+            answers.refusals,
+            "reason",
+        ),
+    ):
+        yield _counter(name, about, so_far, label=label)
+    yield _sum("toolcrib_answer_cache_saved_usd", "What hits had cost.", answers.saved_usd)
+    yield _value("toolcrib_answer_cache_answers", "Answers that are kept.", answers.answers)
+    yield _value("toolcrib_answer_cache_bytes", "Their bytes in memory.", answers.bytes)
+
+
+def _most(values: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    """Keep the largest, of as many servers as have series of their own."""
+    ranked = sorted(values, key=lambda pair: (-pair[1], pair[0]))
+    return dict(ranked[:MOST_SERVERS])
 
 
 def _gauge(name: str, about: str, values: Mapping[str, float], *, label: str) -> Metric:

@@ -36,7 +36,9 @@ _STATUS: dict[type[ToolcribError], int] = {
     errors.LeaseLost: 409,
     errors.UpstreamUnavailable: 503,
     errors.UpstreamTimeout: 504,
+    errors.ServerBusy: 503,
     errors.RateLimited: 429,
+    errors.TooManyCalls: 429,
     errors.RequestRefused: 400,
     errors.UpstreamError: 502,
     errors.BudgetExceeded: 429,
@@ -153,6 +155,8 @@ def _headers(error: ToolcribError) -> dict[str, str]:
             errors.UpstreamUnavailable(retry_after_s=wait)
             | errors.RateLimited(retry_after_s=wait)
             | errors.BudgetExceeded(retry_after_s=wait)
+            | errors.ServerBusy(retry_after_s=wait)
+            | errors.TooManyCalls(retry_after_s=wait)
         ):
             return {"Retry-After": str(max(1, math.ceil(wait or _UPSTREAM_RETRY_S)))}
         case errors.StoreBusy() | errors.TooManyReaders():

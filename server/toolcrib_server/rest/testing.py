@@ -27,6 +27,7 @@ from toolcrib_registry.types import (
     ServerStatus,
 )
 from toolcrib_server.guard import KeyRing
+from toolcrib_server.invocation.shelf import ResultShelf
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.learning.learner import Learner
 from toolcrib_server.learning.mode import LearningMode, Sharing
@@ -38,9 +39,12 @@ from toolcrib_server.routing.selector import RoutedSelector
 from toolcrib_server.selection.models import ModelSelector
 from toolcrib_server.selection.question import Stages
 from toolcrib_server.selection.selector import Selector
+from toolcrib_server.selection.tokens import TokenCounter
 from toolcrib_server.sync.health import IndexGuard
 from toolcrib_server.sync.indexer import Indexer
 from toolcrib_server.sync.reconcile import SyncReport
+from toolcrib_server.views.desk import ViewDesk
+from toolcrib_server.views.resolving import Resolver
 
 from .deps import Deps, Standing
 
@@ -83,6 +87,7 @@ class EchoInvoker:
     failures: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
     calls: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     """Tool, face and principal of each call."""
+    shelf: ResultShelf = field(default_factory=ResultShelf)
 
     async def call(
         self,
@@ -92,6 +97,7 @@ class EchoInvoker:
         face: str,
         principal: str,
         timeout_s: float | None = None,
+        whole: bool = False,
     ) -> JsonObject:
         """Answer with the arguments."""
         self.calls.append((name, face, principal))
@@ -102,6 +108,10 @@ class EchoInvoker:
             raise NotCallable(f"Tool {name!r} is disabled.")
         text = {"type": "text", "text": f"{name} with timeout {timeout_s}"}
         return {"content": [text], "structuredContent": dict(arguments), "isError": False}
+
+    def read_result(self, uri: str, *, principal: str) -> JsonObject:
+        """Read what a test has put on the shelf."""
+        return self.shelf.read(principal, uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,7 @@ def open_deps(
     indexer = Indexer(store, open_encoder=HashEncoder, folder=folder / "index")
     searcher = Selector(store, indexer.index)
     learner = RoutingLearner(store, indexer.index, mode=routing, sharing=sharing)
+    counter = TokenCounter()
     try:
         yield Deps(
             store=store,
@@ -181,6 +192,7 @@ def open_deps(
             indexer=indexer,
             feedback=open_desk(store, indexer, searcher, mode=learning, sharing=sharing),
             keys=keys or KeyRing(),
+            views=ViewDesk(store, Resolver(store, counter), count_tokens=counter),
             version="0.0.0",
             allow_stdio=allow_stdio,
             stopping=stopping,

@@ -5,7 +5,7 @@ characters; it does not know what a tool does, and finds no lie that is told in 
 """
 
 from .finding import Finding, Severity, escape
-from .hidden import reveal
+from .hidden import reveal, reveal_all
 from .lookalike import fold_name
 from .rule import Rule
 from .scan import every_rule, scan_definition, scan_text, worst
@@ -18,6 +18,7 @@ __all__ = [
     "every_rule",
     "fold_name",
     "reveal",
+    "reveal_all",
     "scan_definition",
     "scan_text",
     "worst",

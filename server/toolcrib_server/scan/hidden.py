@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 from toolcrib_registry.types import MarkReason
 
@@ -33,6 +33,18 @@ _FLAG_CHARS: Final = 7
 def reveal(text: str) -> str:
     """Take out what cannot be seen, so that words which it splits are whole again."""
     return _REMOVED.sub("", text)
+
+
+def reveal_all(said: Any) -> Any:
+    """Take out what cannot be seen of every text in a JSON value, keys included."""
+    if isinstance(said, str):
+        return reveal(said)
+    if isinstance(said, Mapping):
+        members = cast("Mapping[str, Any]", said).items()
+        return {reveal(key): reveal_all(value) for key, value in members}
+    if isinstance(said, list):
+        return [reveal_all(item) for item in cast("list[Any]", said)]
+    return said
 
 
 @dataclass(frozen=True, slots=True)

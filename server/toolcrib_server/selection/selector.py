@@ -231,7 +231,8 @@ class Selector:
 
     def _check_tags(self, filters: Filters, revision: Revision) -> None:
         """Nothing was found: refuse a tag that nothing has."""
-        if not filters.tags:
+        # Whoever sees only some entries is not told the tags of the others.
+        if not filters.tags or filters.ids is not None:
             return
         known = sorted(self._shelf.known_tags(revision))
         folded = {tag.casefold(): tag for tag in known}
@@ -249,6 +250,7 @@ def _scope(filters: Filters) -> Scope:
         tags=filters.tags,
         read_only=True if filters.read_only else None,
         destructive=None if filters.destructive else False,
+        ids=filters.ids,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from toolcrib_registry.types import Lease, Quarantined, Server, ServerHealth, ServerStatus
+from toolcrib_registry.types import Lease, Malformed, Server, ServerHealth, ServerStatus
 from toolcrib_server.upstream.listing import Listing
 
 from .schedule import Cadence
@@ -33,7 +33,7 @@ def health_after(
     answer: Answer,
     *,
     changed: bool,
-    collisions: Sequence[Quarantined],
+    collisions: Sequence[Malformed],
     cadence: Cadence,
     now: datetime,
 ) -> ServerHealth:
@@ -44,7 +44,7 @@ def health_after(
     told = old if listing.unchanged else _told(old, listing, collisions)
     return replace(
         told,
-        status=ServerStatus.DEGRADED if told.quarantined else ServerStatus.READY,
+        status=ServerStatus.DEGRADED if told.malformed else ServerStatus.READY,
         attempted_at=now,
         synced_at=now,
         error=None,
@@ -74,7 +74,7 @@ def health_after_failure(
     )
 
 
-def _told(old: ServerHealth, listing: Listing, collisions: Sequence[Quarantined]) -> ServerHealth:
+def _told(old: ServerHealth, listing: Listing, collisions: Sequence[Malformed]) -> ServerHealth:
     return replace(
         old,
         protocol_version=listing.protocol_version,
@@ -84,5 +84,5 @@ def _told(old: ServerHealth, listing: Listing, collisions: Sequence[Quarantined]
         capabilities=listing.capabilities,
         cache_scope=listing.cache_scope,
         listing_digest=listing.digest,
-        quarantined=(*listing.quarantined, *collisions),
+        malformed=(*listing.malformed, *collisions),
     )

@@ -15,9 +15,9 @@ from toolcrib_registry.types import (
     EntryId,
     EntryKind,
     JsonObject,
+    Malformed,
     OwnedEntry,
     Prompt,
-    Quarantined,
     Resource,
     ServerName,
     Tool,
@@ -34,7 +34,7 @@ class Difference:
 
     changes: EntryChanges
     unchanged: int
-    collisions: tuple[Quarantined, ...] = ()
+    collisions: tuple[Malformed, ...] = ()
 
 
 def compare(
@@ -52,12 +52,12 @@ def compare(
     are set aside.
     """
     upserts: list[OwnedEntry] = []
-    collisions: list[Quarantined] = []
+    collisions: list[Malformed] = []
     seen: dict[EntryId, OwnedEntry] = {}
     for entry in entries:
         if entry.id in seen:
             reason = f"its public name {entry.name!r} is taken by {seen[entry.id].local_name!r}"
-            collisions.append(Quarantined(entry.kind, entry.local_name, reason))
+            collisions.append(Malformed(entry.kind, entry.local_name, reason))
             continue
         seen[entry.id] = entry
         if known.get(entry.id) != entry.content_hash:

@@ -106,7 +106,7 @@ class Indexer:
     @property
     def revision(self) -> Revision | None:
         """How far the index is, or None while it has not been opened."""
-        return self._index.revision if self._index else None
+        return None if self._index is None else self._index.revision
 
     @property
     def error(self) -> str | None:

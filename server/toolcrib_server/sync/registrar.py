@@ -77,8 +77,11 @@ class Registrar:
         drop: Callable[[ServerName], Awaitable[None]],
         notice: Callable[[ServerName], None] = lambda _: None,
         review: Review = approve_everything,
+        forget: Callable[[ServerName], None] = lambda _: None,
     ) -> None:
+        """``drop`` closes what leads to a server; ``forget`` removes files about one that went."""
         self._store = store
+        self._forget = forget
         self._secrets = secrets
         self._indexer = indexer
         self._drop = drop
@@ -100,11 +103,14 @@ class Registrar:
     async def update_server(self, server: Server, *, actor: str) -> Server:
         """Replace a server's settings, or turn it on or off.
 
+        Its connections are closed, unless all is as it was: a file is read again at each start.
+
         Raises:
             NotFound: It is not registered.
         """
-        updated = await anyio.to_thread.run_sync(partial(self._update, server, actor))
-        await self._drop(updated.name)
+        updated, is_same = await anyio.to_thread.run_sync(partial(self._update, server, actor))
+        if not is_same:
+            await self._drop(updated.name)
         await self._indexer.catch_up()
         self._notice(updated.name)
         return updated
@@ -118,6 +124,7 @@ class Registrar:
         await anyio.to_thread.run_sync(partial(self._store.remove_server, name, actor=actor))
         await self._drop(name)
         await anyio.to_thread.run_sync(self._secrets.remove_server, name)
+        await anyio.to_thread.run_sync(self._forget, name)
         await self._indexer.catch_up()
 
     async def import_tools(
@@ -168,9 +175,15 @@ class Registrar:
     def _add(self, server: Server, actor: str) -> Server:
         return self._store.add_server(seal(server, self._secrets), actor=actor)
 
-    def _update(self, server: Server, actor: str) -> Server:
-        self._store.get_server(server.name)
-        return self._store.update_server(seal(server, self._secrets), actor=actor)
+    def _update(self, server: Server, actor: str) -> tuple[Server, bool]:
+        before, known = self._store.get_server(server.name), self._secrets_of(server.name)
+        updated = self._store.update_server(seal(server, self._secrets), actor=actor)
+        settings = replace(updated, health=before.health, added_at=before.added_at)
+        return updated, settings == before and self._secrets_of(server.name) == known
+
+    def _secrets_of(self, name: ServerName) -> dict[str, str | None]:
+        keys = (key for key in self._secrets.list_keys() if key.startswith(f"{name}/"))
+        return {key: self._secrets.find(key) for key in keys}
 
     def _import_models(self, models: Sequence[Model], actor: str) -> tuple[Change, ...]:
         known = self._store.get_entries([model.id for model in models])

@@ -120,7 +120,7 @@ class MemoryUpstreams:
         if upstream is None or upstream.fault is Fault.DOWN:
             raise UpstreamUnavailable(server.name, "nobody listens")
         if upstream.fault is Fault.SILENT:
-            raise UpstreamTimeout(server.name, "tools/list", server.call_timeout_s)
+            raise UpstreamTimeout(server.name, "tools/list", 60)
         upstream.listed += 1
         upstream.open += 1
         upstream.most_open = max(upstream.most_open, upstream.open)

@@ -260,7 +260,7 @@ def _report(decided: _Decided, changes: Sequence[Change]) -> SyncReport:
         server=answer.server.name,
         status=health.status,
         unchanged=decided.difference.unchanged,
-        malformed=len(health.quarantined),
+        malformed=len(health.malformed),
         duration_s=answer.duration_s,
         next_attempt_at=health.next_attempt_at,
         error=health.error,

@@ -25,6 +25,7 @@ MATRIX = {
     ("DELETE", "/api/v1/servers/{name}"): WRITE,
     ("POST", "/api/v1/servers/{name}/enable"): WRITE,
     ("POST", "/api/v1/servers/{name}/disable"): WRITE,
+    ("GET", "/api/v1/servers/{name}/stderr"): WRITE,
     ("GET", "/api/v1/tools"): READ,
     ("POST", "/api/v1/tools"): WRITE,
     ("GET", "/api/v1/tools/{name}"): READ,

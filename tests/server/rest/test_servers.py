@@ -68,6 +68,9 @@ async def test_a_patch_changes_what_it_names_and_nothing_else(api):
     await api.http.post("/api/v1/servers", json=HTTP)
     patched = await api.http.patch("/api/v1/servers/issues", json={"callTimeoutS": 5})
     assert patched.json()["callTimeoutS"] == 5
+    put = await api.http.put("/api/v1/servers/issues", json=HTTP)
+    assert put.json()["callTimeoutS"] is None, "none of its own: the setting applies"
+    await api.http.patch("/api/v1/servers/issues", json={"callTimeoutS": 5})
     assert patched.json()["tags"] == ["work"]
     stored = api.deps.store.get_server(ServerName("issues")).transport
     assert stored.headers["Authorization"] == "Bearer s3cr3t-value"

@@ -16,6 +16,9 @@ from toolcrib_registry.types import (
     ServerName,
     ServerStatus,
 )
+from toolcrib_server.invocation.breakers import BreakerState
+from toolcrib_server.invocation.lanes import Crowd
+from toolcrib_server.invocation.meter import PathReading
 from toolcrib_server.rest.metrics import MOST_SERVERS
 from toolcrib_server.sync.meter import SyncTotals
 
@@ -174,3 +177,37 @@ def record(outcome: str) -> CallRecord:
         duration_ms=10,
         argument_shape={},
     )
+
+
+async def test_monitors_see_queues_breakers_and_what_calls_came_to(api: Api):
+    path, shop, file = PathReading(), ServerName("shop"), ServerName("file")
+    path.sums.retries[shop] += 3
+    path.sums.cache_hits[file] += 2
+    standing = replace(
+        api.deps.standing,
+        path=lambda: replace(
+            path,
+            crowds={shop: Crowd(running=2, waiting=7)},
+            breakers={"shop": BreakerState.HALF_OPEN, "file": BreakerState.OPEN},
+            kept_bytes=5,
+        ),
+    )
+    api.app.state.deps = replace(api.deps, standing=standing)
+    read = await samples(api)
+    assert read["toolcrib_calls_running"] == {"shop": 2}
+    assert read["toolcrib_calls_waiting"] == {"shop": 7}
+    assert read["toolcrib_breaker"] == {"file": 2, "shop": 1}
+    assert read["toolcrib_call_retries_total"] == {"shop": 3}
+    assert read["toolcrib_cache_hits_total"] == {"file": 2}
+    assert read["toolcrib_kept_results_bytes"] == {"": 5}
+
+
+async def test_however_many_servers_are_called_the_series_are_few(api: Api):
+    path = PathReading()
+    for number in range(MOST_SERVERS + 50):
+        path.sums.retries[ServerName(f"s{number:03}")] = number
+    standing = replace(api.deps.standing, path=lambda: path)
+    api.app.state.deps = replace(api.deps, standing=standing)
+    read = await samples(api)
+    assert len(read["toolcrib_call_retries_total"]) == MOST_SERVERS
+    assert "s249" in read["toolcrib_call_retries_total"]

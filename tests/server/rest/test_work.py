@@ -1,6 +1,7 @@
 """Search, selection, calls, syncs, the change log and health over HTTP."""
 
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import pytest
@@ -212,3 +213,15 @@ async def test_what_keeps_it_from_serving_is_said(api):
         answer = await http.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["blockers"] == ["the index is being built"]
+
+
+async def test_a_result_that_was_cut_is_read_on_page_by_page(api):
+    put = partial(api.deps.invoker.shelf.put, media_type="text/plain", page_bytes=10)
+    mine, other = put("local", b"abcdefghijKLM"), put("somebody", b"else")
+    first = (await api.http.get(f"/api/v1/results/{mine.id}")).json()
+    assert (first["text"], first["page"], first["pages"]) == ("abcdefghij", 1, 2)
+    assert first["next"] == f"toolcrib://results/{mine.id}?page=2"
+    last = (await api.http.get(f"/api/v1/results/{mine.id}", params={"page": 2})).json()
+    assert (last["text"], last["next"], last["bytes"]) == ("KLM", None, 13)
+    for path, status in ((f"{mine.id}?page=3", 400), (other.id, 404), ("..%2Fx", 404)):
+        assert (await api.http.get(f"/api/v1/results/{path}")).status_code == status

@@ -45,6 +45,8 @@ async def test_an_empty_registry_has_an_empty_index(house: House) -> None:
     index = await house.indexer.index()
     assert index.size == 0
     assert index.revision == 0
+    # Nothing is everything there is: an empty Toolcrib is ready to serve.
+    assert house.indexer.revision == 0
 
 
 async def test_a_snapshot_at_the_head_is_taken_as_it_is(house: House, tmp_path: Path) -> None:

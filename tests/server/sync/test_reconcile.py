@@ -16,7 +16,7 @@ from toolcrib_registry.types import (
     EntryId,
     EntryKind,
     Lease,
-    Quarantined,
+    Malformed,
     Server,
     ServerName,
     ServerStatus,
@@ -153,7 +153,7 @@ async def test_what_was_set_aside_is_kept_with_its_reason(house: House) -> None:
     (report,) = await house.reconciler.sync()
     assert report.status is ServerStatus.DEGRADED
     assert report.malformed == 1
-    (aside,) = house.store.get_server(ServerName("clock")).health.quarantined
+    (aside,) = house.store.get_server(ServerName("clock")).health.malformed
     assert "is taken" in aside.reason
 
 
@@ -162,8 +162,8 @@ async def test_a_list_that_failed_keeps_the_entries_of_its_kind(house: House) ->
     prompts = ({"name": "morning"},)
     house.lister.listings["clock"] = replace(listing(tool("now")), prompts=prompts)
     await house.reconciler.sync()
-    failed = (Quarantined(EntryKind.PROMPT, "*", "prompts/list: internal error"),)
-    house.lister.listings["clock"] = replace(listing(), quarantined=failed)
+    failed = (Malformed(EntryKind.PROMPT, "*", "prompts/list: internal error"),)
+    house.lister.listings["clock"] = replace(listing(), malformed=failed)
     (report,) = await house.reconciler.sync()
     assert report.removed == ("tool:clock__now",)
     assert house.store.find_entry(EntryKind.PROMPT, "clock__morning")

@@ -57,6 +57,20 @@ async def get_server(parts: Parts, _: User, name: wire.Name) -> wire.ServerOut:
     return server_out(await _stored(parts, name))
 
 
+@router.get("/{name}/stderr", summary="Read what a server said on its standard error")
+async def get_stderr(
+    parts: Parts,
+    _: Admin,
+    name: wire.Name,
+    lines: Annotated[int, Query(ge=1, le=5000)] = 100,
+) -> wire.StderrOut:
+    """The last lines, of before restarts too; secrets are masked. A remote server has none."""
+    server = await _stored(parts, name)
+    return wire.StderrOut(
+        lines=[*await parts.in_thread(parts.read_stderr, server.name, lines=lines)]
+    )
+
+
 @router.put("/{name}", summary="Replace a server's settings")
 async def put_server(
     parts: Parts, admin: Admin, name: wire.Name, given: wire.ServerIn

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 
 from toolcrib_registry import wire
+from toolcrib_server.answers.cache import AnswerTotals
 from toolcrib_server.rest.deps import Deps, Parts, User
 from toolcrib_server.rest.metrics import MEDIA_TYPE, Reading, render_metrics
 from toolcrib_server.sync.states import SyncState, sync_states
@@ -43,7 +44,9 @@ async def list_sync_states(parts: Parts, _: User) -> wire.SyncServersOut:
 )
 async def metrics(parts: Parts, _: User) -> Response:
     """Needs a key where keys are set: it names servers."""
-    return Response(await parts.in_thread(_render, parts), media_type=MEDIA_TYPE)
+    # Read here: the cache is the event loop's.
+    answers = parts.answers.totals if parts.answers else AnswerTotals()
+    return Response(await parts.in_thread(_render, parts, answers), media_type=MEDIA_TYPE)
 
 
 def state_out(state: SyncState) -> wire.SyncServerOut:
@@ -71,7 +74,7 @@ def _states(parts: Deps) -> tuple[SyncState, ...]:
     return sync_states(servers, now=datetime.now(UTC), running=parts.standing.running())
 
 
-def _render(parts: Deps) -> bytes:
+def _render(parts: Deps, answers: AnswerTotals) -> bytes:
     standing, counts = parts.standing, parts.store.counts()
     reading = Reading(
         version=parts.version,
@@ -85,7 +88,9 @@ def _render(parts: Deps) -> bytes:
         mended=standing.guard.repaired if standing.guard else 0,
         searches=standing.searches.totals,
         calls=standing.calls.by_outcome,
+        path=standing.path(),
         call_seconds=standing.calls.seconds,
+        answers=answers,
         readers=int(parts.readers.borrowed_tokens),
     )
     return render_metrics(reading)

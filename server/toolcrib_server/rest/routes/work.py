@@ -6,20 +6,23 @@ import difflib
 import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
 from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Entry, EntryId, EntryKind, ServerName
 from toolcrib_server.guard import Principal
+from toolcrib_server.invocation.shelf import PREFIX
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
 from toolcrib_server.rest.mapping import (
     call_out,
     constraints_from,
     filters_from,
     hit_out,
+    page_out,
     report_out,
     results_out,
     selection_out,
@@ -126,8 +129,25 @@ async def call(parts: Parts, user: User, given: wire.CallIn) -> wire.CallOut:
         face="rest",
         principal=user.name,
         timeout_s=given.timeout_s,
+        whole=True,
     )
     return call_out(given.name, result, duration_ms=1000 * (time.monotonic() - started))
+
+
+@router.get("/results/{result_id}", summary="Read on in a result that was too large")
+async def read_result(
+    parts: Parts,
+    user: User,
+    result_id: Annotated[str, Path(max_length=64)],
+    page: Annotated[int, Query(ge=1, le=999_999_999)] = 1,
+) -> wire.ResultPageOut:
+    """As the resource that the cut result names, ``toolcrib://results/{id}?page=N``.
+
+    Only the key that made the call can read it, for some minutes, in the process that answered.
+    """
+    uri = f"{PREFIX}{quote(result_id, safe='')}?page={page}"
+    read = parts.invoker.read_result(uri, principal=user.name)
+    return page_out(read)
 
 
 @router.post("/sync", summary="Sync servers now")
