@@ -533,6 +533,19 @@ async def test_sessions_are_limited_and_the_idle_one_gives_way(open_bench):
     assert len(bench.shop.left) == 3
 
 
+async def test_whoever_has_most_sessions_keeps_nobody_out(open_bench):
+    bob = {"authorization": "Bearer b-key"}
+    async with open_bench(max_sessions=3, spare_after_s=3600) as bench:
+        used, idle, other = [await bench.shake() for _ in range(3)]
+        async with bench.listen(used):
+            theirs = await bench.shake(**bob)
+            error_of(await bench.post("ping", headers=idle), -32600, 404)
+            for headers in (used, other, theirs):
+                assert (await bench.post("ping", headers=headers)).status_code == 200
+            got = await bench.post("initialize", {"protocolVersion": "2025-11-25"}, headers=bob)
+            error_of(got, -32603, 503)
+
+
 async def test_an_idle_session_is_forgotten(open_bench):
     async with open_bench(session_idle_s=0.2) as bench:
         idle = await bench.shake()

@@ -122,6 +122,25 @@ async def test_subscriptions_are_limited(open_bench):
         await bench.shop.wait(lambda: not bench.shop.listening)
 
 
+async def test_of_whoever_listens_most_one_gives_way_to_another(open_bench):
+    listen, wanted = "subscriptions/listen", {"notifications": {}}
+    bob = {"authorization": "Bearer b-key"}
+    async with open_bench(max_subscriptions=2) as bench:
+        async with (
+            bench.stream(listen, wanted) as (_, first),
+            bench.stream(listen, wanted) as (_, second),
+        ):
+            await first.next()
+            await second.next()
+            async with bench.stream(listen, wanted, headers=bob) as (_, theirs):
+                _, told = await theirs.next()
+                assert told["method"] == "notifications/subscriptions/acknowledged"
+                _, ended = await first.next()
+                assert ended["result"]["resultType"] == "complete"
+                assert (await bench.call(listen, wanted, headers=bob)).status_code == 503
+        await bench.shop.wait(lambda: not bench.shop.listening)
+
+
 async def test_requests_of_a_session_are_limited(open_bench):
     async with open_bench(max_in_flight=2) as bench:
         headers = await bench.shake()

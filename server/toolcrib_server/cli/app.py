@@ -20,6 +20,7 @@ from . import (
     learning,
     logging_in,
     logs,
+    models,
     outcomes,
     reading,
     selecting,
@@ -69,6 +70,7 @@ app.add_typer(evaluating.app)
 evaluating.app.command("learning")(learning.evaluate)
 app.add_typer(learning.app)
 app.add_typer(outcomes.app)
+app.add_typer(models.app)
 app.add_typer(domains.app)
 app.add_typer(views.app)
 

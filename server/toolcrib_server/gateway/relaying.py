@@ -111,13 +111,15 @@ def behalf_of(request: Request) -> Request:
     return request if client is request.client else replace(request, client=client, ask=None)
 
 
-def _in_words_of(request: Request, error: RpcError) -> RpcError:
+def _code_for(request: Request, error: RpcError) -> int:
     """Say that a resource is not there as the client's era does."""
-    names_uri = isinstance(error.data, dict) and "uri" in cast("JsonObject", error.data)
     is_old = request.client.session is not None and request.method == READ_RESOURCE
-    if is_old and names_uri and error.code == INVALID_PARAMS:
-        return RpcError(NOT_FOUND_BEFORE, error.message, cast("object", error.data))
-    return error
+    is_missing = error.code == INVALID_PARAMS and _names_uri(error.data)
+    return NOT_FOUND_BEFORE if is_old and is_missing else error.code
+
+
+def _names_uri(data: object) -> bool:
+    return isinstance(data, dict) and "uri" in cast("JsonObject", data)
 
 
 class EntryRelay:
@@ -152,7 +154,8 @@ class EntryRelay:
         try:
             result = await service.handle(asked)
         except RpcError as error:
-            raise _in_words_of(request, error) from error
+            error.code = _code_for(request, error)
+            raise
         if "taskId" in source.params and "taskId" in result:
             return {**result, "taskId": request.params["taskId"]}
         self._links.note(request.client.principal, source.server, links_in(result))

@@ -16,6 +16,7 @@ def profile_of(client: Client, *, lane: int = 0) -> Profile:
     """
     return Profile(
         key=_key(client, lane),
+        owner=client.principal,
         capabilities=client.capabilities,
         info=client.info or None,
         log_level=client.log_level,

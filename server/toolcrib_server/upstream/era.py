@@ -165,9 +165,13 @@ class Negotiation:
         except RpcFailure as failure:
             # Names its versions: a modern server, whose answer to the probe came too late.
             version = _mutual(failure)
-            if version is None:
+            if version is not None:
+                return read_discovery(await self._discover(version))
+            # It was not probed: it may be of today alone, and not know what a handshake is.
+            greeting = await self._probe(LATEST_MODERN_VERSION) if handshake_first else None
+            if greeting is None:
                 raise
-            return read_discovery(await self._discover(version))
+            return greeting
 
     async def _probe(self, version: str) -> Greeting | None:
         """Ask for the discovery; None when the server seems to be of the handshake era."""

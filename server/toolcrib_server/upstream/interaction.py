@@ -38,6 +38,8 @@ class Profile:
 
     key: str = ""
     """Whoever may share a connection has the same; "" is everybody who declares nothing."""
+    owner: str = field(default="", compare=False)
+    """The principal behind the key: where there is no room left, whoever has most gives way."""
     capabilities: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
     info: Mapping[str, Any] | None = field(default=None, compare=False)
     """The client's own name and version; None: Toolcrib's."""

@@ -5,6 +5,7 @@ Opens no connection, and closes one only to make room for another.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
@@ -95,7 +96,7 @@ class Places:
             for slot in self.clear_server(server.name):
                 slot.close()
         if profile.key:
-            self._make_room(server.name)
+            self._make_room(server.name, profile.owner)
         handshake_first = profile.handshake or self._modern.get(server.name) is False
         slot = Slot(server, profile, handshake_first=handshake_first)
         self._slots[server.name, profile.key] = slot
@@ -116,7 +117,7 @@ class Places:
         """Give up every place of a client; return them."""
         return [self._slots.pop(key) for key in tuple(self._slots) if key[1] == profile_key]
 
-    def _make_room(self, name: ServerName) -> None:
+    def _make_room(self, name: ServerName, owner: str) -> None:
         """Make room for one more connection that belongs to one client.
 
         Raises:
@@ -125,27 +126,41 @@ class Places:
         private = [slot for slot in self if slot.profile.key]
         of_server = [slot for slot in private if slot.server.name == name]
         most = self._capacity.private_per_server
-        if len(of_server) >= most and not self._let_one_go(of_server):
+        if len(of_server) >= most and not self._let_one_go(of_server, owner):
             setting = "TOOLCRIB_PRIVATE_CONNECTIONS_PER_SERVER"
             raise UpstreamUnavailable(name, _too_many("of its own", most, setting))
         most = self._capacity.private
-        if len(private) >= most and not self._let_one_go(private):
+        if len(private) >= most and not self._let_one_go(private, owner):
             setting = "TOOLCRIB_PRIVATE_CONNECTIONS"
             raise UpstreamUnavailable(name, _too_many("to some server", most, setting))
 
-    def _let_one_go(self, slots: Collection[Slot]) -> bool:
-        """Close the connection that was idle for longest, if that is long enough."""
-        idle = [
-            slot
-            for slot in slots
-            if slot.is_idle(_YIELDS_S) or (slot.connection is None and not slot.is_in_use)
-        ]
+    def _let_one_go(self, slots: Collection[Slot], owner: str) -> bool:
+        """Close the connection that was idle for longest, if that is long enough.
+
+        Of whoever has more of them than the newcomer, one that is not in use goes at once: nobody
+        may keep the others out.
+        """
+        idle = [slot for slot in slots if _yields(slot, _YIELDS_S)]
+        if not idle:
+            most = _find_hog(slots, owner)
+            idle = [s for s in slots if s.profile.owner == most and _yields(s, 0.0)]
         if not idle:
             return False
         slot = min(idle, key=lambda each: each.connection.last_used if each.connection else 0.0)
         self.forget(slot)
         slot.close()
         return True
+
+
+def _yields(slot: Slot, idle_s: float) -> bool:
+    return slot.is_idle(idle_s) or (slot.connection is None and not slot.is_in_use)
+
+
+def _find_hog(slots: Collection[Slot], owner: str) -> str | None:
+    """Name the principal that has most places, unless a newcomer has about as many."""
+    each = Counter(slot.profile.owner for slot in slots)
+    most, number = each.most_common(1)[0]
+    return most if number > each[owner] + 1 else None
 
 
 def _too_many(whose: str, most: int, setting: str) -> str:

@@ -81,6 +81,19 @@ async def test_a_server_known_to_be_old_is_not_probed():
     assert [method for method, _, _ in sent] == ["initialize", "notifications/initialized"]
 
 
+async def test_a_modern_server_that_knows_no_handshake_is_found_out():
+    greeting, sent = await greet(
+        RpcFailure(-32601, "Method not found"), MODERN, handshake_first=True
+    )
+    assert greeting.is_modern
+    assert [method for method, _, _ in sent] == ["initialize", "server/discover"]
+
+
+async def test_a_server_that_takes_neither_says_why_it_refused_the_handshake():
+    with pytest.raises(RpcFailure, match="go away"):
+        await greet(RpcFailure(-2, "go away"), RpcFailure(-32601, "nope"), handshake_first=True)
+
+
 async def test_a_modern_server_too_slow_for_the_probe_is_found_out():
     greeting, _ = await greet(None, unsupported("2026-07-28"), MODERN)
     assert greeting.protocol_version == "2026-07-28"

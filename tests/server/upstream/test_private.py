@@ -180,6 +180,17 @@ async def test_more_clients_than_may_are_told_the_setting(asking, serve):
         await who(pool, second, one("b"))
 
 
+async def test_whoever_has_most_connections_keeps_nobody_out(asking, serve):
+    server = serve(asking.old_era()).http()
+    async with ConnectionPool(max_private_per_server=3) as pool:
+        for key in ("a", "b", "c"):
+            await who(pool, server, one(key, owner="ada"))
+        assert await who(pool, server, one("d", owner="bob"))
+        assert private(pool, "http") == 3
+        with pytest.raises(UpstreamUnavailable, match=r"3 clients .*_PER_SERVER allows"):
+            await who(pool, server, one("e", owner="bob"))
+
+
 async def test_a_client_whose_connection_was_lost_makes_room_for_another(asking, serve):
     running = serve(asking.old_era())
     server = running.http()
