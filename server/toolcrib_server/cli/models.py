@@ -36,8 +36,8 @@ def _root() -> None:
     """Hold the verbs of this group."""
 
 
-@app.command()
-def test(
+@app.command("test")
+def examine(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME...", help="Models, or NAME@PROVIDER.")
     ],
@@ -112,7 +112,8 @@ def _agree(sittings: Sequence[Sitting], *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidInput("Nobody is there to ask whether that is all right: say so with --yes.")
-    typer.confirm("Go on?", abort=True, err=True)
+    if not typer.confirm("Go on?", err=True):
+        raise InvalidInput("Nothing was asked.")
 
 
 async def _keep(examiner: Examiner, report: Report, tenant: str) -> None:

@@ -15,8 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from toolcrib_registry.types import Model, ModelOutcome
-from toolcrib_server.selection.routing.arrays import Singles
+from toolcrib_registry.types import Model, ModelOutcome, RatingSource
+from toolcrib_server.selection.routing.arrays import Floats, Singles
 from toolcrib_server.selection.routing.choice import (
     Expectation,
     Preference,
@@ -116,7 +116,8 @@ class Policy:
         choice = choice if decides else self._kept(choice, verdict)
         if beside:
             choice = replace(choice, ranked=weigh((*choice.ranked, *beside), preference))
-        return _with_new(choice) if beside and decides else choice
+        new = {one.model for one in beside}
+        return _with_new(choice, new) if new and decides else choice
 
     @property
     def _predicts(self) -> bool:
@@ -146,7 +147,7 @@ def learn(material: Material, *, now: datetime) -> Policy:
     heard = hear(material.outcomes, own=material.tenant)
     queries = _latest_queries(heard.outcomes)
     outcomes = [one for one in heard.outcomes if one.query in queries]
-    measured = dict.fromkeys(one.model for one in outcomes if one.score is not None)
+    measured = _measured(outcomes)
     made = Policy(
         tenant=material.tenant,
         version=material.version,
@@ -164,7 +165,7 @@ def learn(material: Material, *, now: datetime) -> Policy:
         took_s=0.0,
     )
     if measured:
-        made = _fitted(made, material, outcomes, list(queries), list(measured))
+        made = _fitted(made, material, outcomes, list(queries), measured)
     return replace(made, took_s=time.perf_counter() - started)
 
 
@@ -175,18 +176,29 @@ def _fitted(
     queries: Sequence[str],
     measured: Sequence[str],
 ) -> Policy:
-    names = (*measured, *_new_models(material.models, measured))
+    tested = {one.model for one in outcomes}
+    names = (*measured, *_new_models(material.models, measured, tested))
     table = _table(outcomes, queries, names, material.vectors)
     router = Router.fit(table, profiles={m.name: profile_of(m) for m in material.models})
     held = router.predictor.held_out
+    # A test is easier than use: it says what to expect of a model, not which is the best.
+    in_use = np.array([name in measured for name in names])
+    scores: Floats = np.where(in_use, held.scores, np.nan)
     times = _times(outcomes, queries)
     return replace(
         made,
         router=router,
-        judgement=judge(names, held.predicted, held.scores, default=material.default),
+        judgement=judge(names, held.predicted, scores, default=material.default),
         scales=_scales(table, made.prices, measured),
         drifts=find_drift(names, held.predicted, held.scores, times),
     )
+
+
+def _measured(outcomes: Sequence[ModelOutcome]) -> list[str]:
+    """Name the models that were scored in use; where none was, those that took a test."""
+    scored = [one for one in outcomes if one.score is not None]
+    used = [one for one in scored if one.source is not RatingSource.APTITUDE]
+    return list(dict.fromkeys(one.model for one in used or scored))
 
 
 def _table(
@@ -211,13 +223,16 @@ def _latest_queries(outcomes: Sequence[ModelOutcome]) -> dict[str, None]:
     return dict.fromkeys(sorted(kept))
 
 
-def _new_models(models: Sequence[Model], measured: Collection[str]) -> list[str]:
-    """Name those without outcomes that are looked at: where there are many, what can be called."""
+def _new_models(
+    models: Sequence[Model], measured: Collection[str], tested: Collection[str]
+) -> list[str]:
+    """Name the new that are looked at: those that took a test, then, of many, what is served."""
     known = set(measured)
     new = [model for model in models if model.name not in known]
     served = [m for m in new if any(offer.callable for offer in m.offers)]
     chosen = new if len(new) <= MOST_NEW else served
-    return sorted(model.name for model in chosen)[:MOST_NEW]
+    names = {model.name for model in chosen} | {m.name for m in new if m.name in tested}
+    return sorted(names, key=lambda name: (name not in tested, name))[:MOST_NEW]
 
 
 def _times(outcomes: Sequence[ModelOutcome], queries: Sequence[str]) -> list[datetime]:
@@ -244,10 +259,10 @@ def _largest_mean(values: np.ndarray) -> float | None:
     return float((sums[counts > 0] / counts[counts > 0]).max())
 
 
-def _with_new(choice: RoutedChoice) -> RoutedChoice:
+def _with_new(choice: RoutedChoice, new: Collection[str]) -> RoutedChoice:
     """Let a new model take the place where its gain exceeds what is not known of it."""
     best = next((one for one in choice.ranked if one.within_budget), None)
-    if best is None or best.outcomes or best.model == choice.model:
+    if best is None or best.model not in new:
         return choice
     if choice.model is None:
         return replace(choice, model=best.model, reasons=(*choice.reasons, best.reason))

@@ -255,8 +255,13 @@ class Connection:
 
     @asynccontextmanager
     async def _turn(self, clock: Clock) -> AsyncGenerator[None]:
-        with clock.resting():
+        with clock.resting(), anyio.move_on_after(self._attention.turn_s) as waiting:
             await self._turns.acquire()
+        if waiting.cancelled_caught:
+            raise Unanswered(
+                "takes one call at a time that may ask somebody something, and another one waits "
+                "for an answer; answer that first, or call again"
+            )
         try:
             yield
         finally:

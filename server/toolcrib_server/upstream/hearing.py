@@ -41,6 +41,8 @@ class Attention:
     """A stream without a byte for so long is taken for dead."""
     greet_again_s: float = 3600.0
     """New capabilities and instructions of a server are noticed within so long."""
+    turn_s: float = 30.0
+    """How long a call waits for its turn behind one that asks somebody something."""
 
 
 def announced_changes(capabilities: Mapping[str, Any]) -> frozenset[str]:

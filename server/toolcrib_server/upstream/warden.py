@@ -253,6 +253,17 @@ def _read_exactly(descriptor: int, size: int) -> bytes:
     return data
 
 
+def _close_all_but(lifeline: int) -> None:
+    """Let go of what was inherited by accident: a copy of its output would hide that it closed it.
+
+    (uvloop leaves a child its own end of each pipe twice.)
+    """
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208  # lighter by a megabyte than pathlib
+        if int(name) > 2 and int(name) != lifeline:  # noqa: PLR2004  # the standard streams
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+
 def _let_go_of_streams() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
@@ -272,6 +283,7 @@ def main() -> None:
     """Run what the lifeline, a descriptor named on the command line, says."""
     lifeline = int(sys.argv[1])
     os.set_inheritable(lifeline, False)  # noqa: FBT003
+    _close_all_but(lifeline)
     argv, environment, cwd = _read_order(lifeline)
     _prctl(_SET_CHILD_SUBREAPER, 1)
     wake = _listen()

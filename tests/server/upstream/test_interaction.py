@@ -11,8 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
-from toolcrib_registry.errors import UpstreamProtocolError, UpstreamTimeout
+from toolcrib_registry.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from toolcrib_registry.types import Server, ServerName, StdioTransport
+from toolcrib_server.upstream.hearing import Attention
 from toolcrib_server.upstream.interaction import Interaction, Profile, Refused
 from toolcrib_server.upstream.pool import ConnectionPool
 
@@ -170,6 +171,27 @@ async def test_requests_that_may_be_asked_are_each_asked_their_own(describe, kin
     assert {n: each["content"]["name"] for n, each in found.items()} == {
         n: f"n{n}" for n in range(8)
     }
+
+
+async def test_nobody_waits_for_ever_behind_a_question_to_somebody_else(describe):
+    release, asked = anyio.Event(), anyio.Event()
+
+    class Slow(Client):
+        async def on_ask(self, method, params):
+            asked.set()
+            await release.wait()
+            return await super().on_ask(method, params)
+
+    slow, quick = Slow(), Client()
+    async with ConnectionPool(attention=Attention(turn_s=0.3)) as pool:
+        server = describe("stdio")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, pool, server, "ask", slow.asks)
+            await asked.wait()
+            with pytest.raises(UpstreamUnavailable, match="answer that first, or call again"):
+                await call(pool, server, "ask", quick.asks)
+            release.set()
+        assert (await call(pool, server, "ask", quick.asks))["content"]["name"] == "Ada"
 
 
 @pytest.mark.parametrize("kind", ["stdio", "sse"])

@@ -186,7 +186,7 @@ async def test_whoever_has_most_connections_keeps_nobody_out(asking, serve):
         for key in ("a", "b", "c"):
             await who(pool, server, one(key, owner="ada"))
         assert await who(pool, server, one("d", owner="bob"))
-        assert private(pool, "http") == 3
+        assert private(pool, server.name) == 3
         with pytest.raises(UpstreamUnavailable, match=r"3 clients .*_PER_SERVER allows"):
             await who(pool, server, one("e", owner="bob"))
 

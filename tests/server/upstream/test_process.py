@@ -231,3 +231,16 @@ async def test_where_there_are_no_wardens_a_keeper_ends_what_bears_the_mark(tmp_
         await child.wait()
     for each in living(roll):
         os.kill(each, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_output_that_a_command_closes_is_seen_to_be_closed_though_it_lives_on(anyio_backend):
+    del anyio_backend
+    script = "import os, sys; os.write(1, b'x'); os.close(1); sys.stdin.read()"
+    transport = StdioTransport(sys.executable, ("-c", script))
+    async with open_child(transport, grace_s=1.0) as child:
+        with anyio.fail_after(10):
+            assert await child.stdout.receive() == b"x"
+            with pytest.raises(anyio.EndOfStream):
+                await child.stdout.receive()
+        assert child.exit_code is None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Grant = Literal["authorization_code", "client_credentials"]
 _KEY: Final = "oauth"
+_KNOWN_S: Final = 1.0
+"""So long a login that another process makes, or ends, may go unnoticed."""
 _LONG_AGO: Final = 1.0
 _MARGIN_S: Final = 30.0
 """A token that expires so soon is renewed before it is used; one that lasts a minute, later."""
@@ -48,6 +50,8 @@ class Login:
         self._secrets = secrets
         self._key = f"{server}/{_KEY}"
         self._url = url
+        self._known: dict[str, Any] = {}
+        self._known_until = 0.0
 
     # --- what the SDK's flow asks -------------------------------------------------------------
 
@@ -109,7 +113,7 @@ class Login:
 
     def bearer(self) -> str | None:
         """Return the access token; None where there is none that still holds."""
-        kept = self._read()
+        kept = self._lately()
         renew_at = kept.get("renew_at")
         if renew_at is not None and renew_at <= time.time():
             return None
@@ -118,7 +122,7 @@ class Login:
 
     def can_renew(self) -> bool:
         """Whether a token can be had without a person."""
-        kept = self._read()
+        kept = self._lately()
         tokens: JsonObject = kept.get("tokens") or {}
         return bool(tokens.get("refresh_token")) or kept.get("grant") == "client_credentials"
 
@@ -167,7 +171,15 @@ class Login:
         """Log out here: drop tokens and registration. Say whether there were any."""
         had = bool(self._read())
         await anyio.to_thread.run_sync(partial(self._secrets.put, {self._key: "{}"}))
+        self._known_until = 0.0
         return had
+
+    def _lately(self) -> dict[str, Any]:
+        """Read it, unless that was a moment ago: every request asks, and most want no login."""
+        now = time.monotonic()
+        if now >= self._known_until:
+            self._known, self._known_until = self._read(), now + _KNOWN_S
+        return self._known
 
     def _read(self) -> dict[str, Any]:
         # Nothing waits: the file is read only when it has changed.
@@ -182,6 +194,7 @@ class Login:
             self._secrets.put({self._key: json.dumps(held)})
 
         await anyio.to_thread.run_sync(change)
+        self._known_until = 0.0
 
 
 def _margin_s(lasts_s: float) -> float:
