@@ -274,7 +274,7 @@ async def _mend_index(runtime: Runtime) -> str:
 async def _examine_vectors(runtime: Runtime, index: SearchIndex) -> list[Check]:
     stock = await anyio.to_thread.run_sync(runtime.guard.take_stock, index)
     detail = f"{stock.kept} of {stock.wanted} texts have their vector stored"
-    orphans = f"; {stock.orphans} stored vectors belong to no text" if stock.orphans else ""
+    orphans = f"; stored without a text: {stock.orphans}" if stock.orphans else ""
     if stock.kept < stock.wanted:
         advice = "A rebuild would encode them again; doctor --repair does it now."
         mend = partial(_restock, runtime, index)

@@ -107,7 +107,7 @@ def plan_undo(
     file = _open(host, scope, machine)
     backup = find_backup(file.path, changes=frozenset({Action.CONNECT, Action.REMOVE}))
     if backup is None:
-        raise NotFound("backup to undo", f"{file.path}.*.bak")
+        raise NotFound("backup", f"{file.path}.*.bak")
     saved = backup.read()
     old = _document(host, file.path, saved).entries().get(name)
     if not backup.is_of(file.text):

@@ -22,6 +22,8 @@ from toolcrib_registry.errors import (
 )
 from toolcrib_server.upstream.translation import reason_of
 
+_SOON_S = 0.5
+"""When to ask again while a probe is under way: it may be over at any moment."""
 _BAD_KEY_S = 60.0
 _MOST_WITNESSES = 64
 """By then the pause is as long as it gets."""
@@ -169,6 +171,8 @@ class Breakers:
         said = reason_of(error) if error else "it failed"
         again = f"it failed {line.failures} times in a row, at last so: "
         reason = said if line.failures == 1 else again + said
+        if line.opens_at <= self._now():
+            reason, wait_s = f"{reason}; it is being tried now", min(wait_s, _SOON_S)
         refusal = UpstreamUnavailable(provider, reason, retry_after_s=wait_s)
         refusal.is_unsent, refusal.fault = True, Fault.CONNECTION
         return refusal

@@ -133,12 +133,16 @@ def _advice(error: ToolcribError) -> str:
             return ""
 
 
+_OURS = frozenset({"detail", "fault", "is_unsent"})
+"""What an error holds that is said already, or is no matter of a client's."""
+
+
 def _facts(error: ToolcribError) -> dict[str, Any]:
     """Take the plain data of an error, in the wire's spelling."""
     facts: dict[str, Any] = {}
     for key, value in vars(error).items():
         shown = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
-        if key != "detail" and shown and all(isinstance(one, _PLAIN) for one in shown):
+        if key not in _OURS and shown and all(isinstance(one, _PLAIN) for one in shown):
             facts[_camel(key)] = shown if isinstance(value, tuple) else shown[0]
     return facts
 

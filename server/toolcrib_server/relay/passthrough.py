@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from mcp_types import METHOD_NOT_FOUND
 
-from toolcrib_registry.errors import ToolcribError
+from toolcrib_registry.errors import InvalidArguments, ToolcribError
 from toolcrib_registry.types import EntryKind, JsonObject, Server, ServerName
 from toolcrib_server.downstream.asking import MAY_ASK
 from toolcrib_server.downstream.service import Client, Notify, Request, RpcError
@@ -221,17 +221,21 @@ class PassThrough:
                 takes_input=method in MAY_ASK,
             )
         name, arguments = params.pop("name"), params.pop("arguments", None)
-        return await self._forwarding.call_local(
-            self.name,
-            name,
-            {} if arguments is None else arguments,
-            face=FACE,
-            principal=request.client.principal,
-            meta=meta,
-            interaction=interaction,
-            extra=params,
-            takes_input=True,
-        )
+        try:
+            return await self._forwarding.call_local(
+                self.name,
+                name,
+                {} if arguments is None else arguments,
+                face=FACE,
+                principal=request.client.principal,
+                meta=meta,
+                interaction=interaction,
+                extra=params,
+                takes_input=True,
+            )
+        except InvalidArguments as error:
+            # Under the name that the client knows it by.
+            raise InvalidArguments(name, error.problems) from error
 
     async def _sift(self, sight: Sight, request: Request, result: JsonObject) -> JsonObject:
         shelf = SHELVES[request.method]

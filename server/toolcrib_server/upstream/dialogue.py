@@ -195,7 +195,8 @@ class Dialogue:
         if message.get("method") == "ping":
             self._send(reply, rpc.response(asked, {}))
         elif not self.can_ask:
-            self._send(reply, rpc.error_response(asked, METHOD_NOT_FOUND, "Method not found"))
+            text = "Method not found: this client cannot be asked anything"
+            self._send(reply, rpc.error_response(asked, METHOD_NOT_FOUND, text))
         elif self._answering >= MOST_QUESTIONS:
             text = f"{MOST_QUESTIONS} requests wait for an answer already"
             self._send(reply, rpc.error_response(asked, _BUSY, text))

@@ -128,7 +128,7 @@ class Room:
         """Say what there is no room in; empty where there is."""
         if self._taken >= self._limits.processes:
             return (
-                f"{self._taken} server processes run and none is idle, and no more may run at once "
+                f"no server process is idle, and at most {self._limits.processes} may run at once "
                 "(TOOLCRIB_MAX_PROCESSES)"
             )
         if self.is_heavy:
