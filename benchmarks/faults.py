@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ HANGING = 10
 """Calls that wait on the upstream that hangs, at any time."""
 RATE = 40.0
 """Calls a second to the others, all together."""
+PARTS = ("faults", "one-of-ten", "ten-thousand-tools")
 AGAIN_S = 90.0
 """After this a server counts as not coming back."""
 ONLY_HTTP = frozenset({"error-500", "lost-session", "cut"})
@@ -77,8 +78,8 @@ class Case:
 
 
 @contextmanager
-def standing() -> Generator[str]:
-    """Run all upstreams, and a Toolcrib before them; give its URL."""
+def standing() -> Generator[tuple[str, str]]:
+    """Run all upstreams, and a Toolcrib before them; give its URL, and that of 10,000 tools."""
     well, modern, handshake, port = (free_port() for _ in range(4))
     steady = [f"steady-{number}" for number in range(UPSTREAMS)]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as memory:
@@ -89,7 +90,6 @@ def standing() -> Generator[str]:
             "http-handshake": ["--url", f"http://127.0.0.1:{handshake}/http/mcp"],
             "stdio": ["--", *python, "stdio"],
             "stdio-handshake": ["--", *python, "stdio", "handshake"],
-            "many": ["--no-sync", "--url", f"http://127.0.0.1:{well}/many/mcp"],
         }
         with (
             process(*python, "http", str(well)),
@@ -102,7 +102,7 @@ def standing() -> Generator[str]:
                 url = f"http://127.0.0.1:{port}"
                 wait_for(f"{url}/readyz")
                 set_deadline(url, servers)
-                yield url
+                yield url, f"http://127.0.0.1:{well}/many/mcp"
 
 
 # --- one fault after the other -------------------------------------------------------------------
@@ -188,13 +188,12 @@ async def load_others(house: House, into: Histogram, seconds: float) -> None:
 async def one_of_ten(house: House, *, seconds: float, rounds: int) -> dict[str, Any]:
     """Load nine servers while the tenth is well, and while it hangs, in turns."""
     without, hanging = Histogram(), Histogram()
-    for _ in range(rounds):
-        await load_others(house, without, seconds)
-        async with anyio.create_task_group() as tasks:
-            for _ in range(HANGING):
-                tasks.start_soon(hang, house)
-            await load_others(house, hanging, seconds)
-            tasks.cancel_scope.cancel()
+    for number in range(2 * rounds):
+        # Well, hanging, hanging, well: what else goes on has its share in both.
+        if number % 4 in {0, 3}:
+            await load_others(house, without, seconds)
+        else:
+            await beside_hanging(house, hanging, seconds)
     return {
         "without": without.summary(),
         "one_hanging": hanging.summary(),
@@ -204,23 +203,34 @@ async def one_of_ten(house: House, *, seconds: float, rounds: int) -> dict[str, 
     }
 
 
+async def beside_hanging(house: House, into: Histogram, seconds: float) -> None:
+    """Load nine servers while calls wait on the tenth."""
+    async with anyio.create_task_group() as tasks:
+        for _ in range(HANGING):
+            tasks.start_soon(hang, house)
+        await load_others(house, into, seconds)
+        tasks.cancel_scope.cancel()
+
+
 async def hang(house: House) -> None:
     """Have a call waiting on the tenth, again and again."""
     speaker = house.speaker(f"steady-{UPSTREAMS - 1}")
     while True:
         await speaker.call({"token": "none", "fault": "hang"}, timeout_s=PATIENCE_S)
-        # Refused at once, once the breaker is open; a client would not ask a thousand times.
-        await anyio.sleep(0.1)
+        # Refused at once, once the breaker is open; what is measured is not a flood of that.
+        await anyio.sleep(1)
 
 
 # --- ten thousand tools --------------------------------------------------------------------------
 
 
-async def ten_thousand(house: House) -> dict[str, Any]:
-    """Sync a server of 10,000 tools, and list them through it, with calls to others going on."""
+async def ten_thousand(house: House, url: str) -> dict[str, Any]:
+    """Register, sync and list a server of 10,000 tools, with calls to others going on."""
 
     async def work() -> dict[str, Any]:
+        given = {"name": "many", "transport": {"type": "http", "url": url}}
         started = time.perf_counter()
+        (await house.http.post(f"{house.url}/api/v1/servers", json=given)).raise_for_status()
         asked = {"servers": ["many"]}
         synced = await house.http.post(f"{house.url}/api/v1/sync", json=asked, timeout=600)
         synced.raise_for_status()
@@ -247,47 +257,62 @@ async def list_all(house: House) -> tuple[float, int]:
 # --- all of it -----------------------------------------------------------------------------------
 
 
-async def measure(url: str, *, only: Sequence[str], seconds: float, rounds: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured."""
+
+    parts: Sequence[str]
+    faults: Sequence[str]
+    seconds: float
+    rounds: int
+
+
+async def measure(url: str, many: str, plan: Plan) -> dict[str, Any]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
     found: dict[str, Any] = {"faults": []}
     async with httpx.AsyncClient(timeout=PATIENCE_S, limits=limits) as http:
         house, quiet = House(url, http), Histogram()
         await load_others(house, Histogram(), 3)
-        await load_others(house, quiet, seconds)
+        await load_others(house, quiet, plan.seconds)
         found["others_alone_p99_ms"] = round(quiet.percentile(99), 1)
-        for case in cases():
-            if not only or case.fault in only:
-                found["faults"].append(await meet(house, case))
-                tell(found["faults"][-1])
-        if not only:
-            found["one_of_ten"] = await one_of_ten(house, seconds=seconds, rounds=rounds)
-            print(f"one of ten hanging: {found['one_of_ten']}", flush=True)
-            found["ten_thousand_tools"] = await ten_thousand(house)
+        if "faults" in plan.parts:
+            found["faults"] = [await tell(house, c) for c in cases() if c.fault in plan.faults]
+        if "one-of-ten" in plan.parts:
+            ten = await one_of_ten(house, seconds=plan.seconds, rounds=plan.rounds)
+            found["one_of_ten"] = ten
+            print(f"one of ten hanging: {ten}", flush=True)
+        if "ten-thousand-tools" in plan.parts:
+            found["ten_thousand_tools"] = await ten_thousand(house, many)
             print(f"{MANY} tools: {found['ten_thousand_tools']}", flush=True)
     return found
 
 
-def tell(one: Mapping[str, Any]) -> None:
-    once = "once" if one["once"] else ""
+async def tell(house: House, case: Case) -> dict[str, Any]:
+    """Let a call meet a fault, and say what came of it."""
+    one = await meet(house, case)
+    once = "once" if case.once else ""
     print(
-        f"{one['server']:16}{one['fault']:13}{once:5}{one['after_s']:6.2f} s  well after"
+        f"{case.server:16}{case.fault:13}{once:5}{one['after_s']:6.2f} s  well after"
         f" {one['well_again_after_s']} s, others p99 {one['others_p99_ms']} ms  {one['seen']}",
         flush=True,
     )
+    return one
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=FAULTS, default=[], help="these faults alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=FAULTS, default=None, help="these faults alone"
+    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seconds", type=float, default=15, help="of load, each time")
-    parser.add_argument("--rounds", type=int, default=3, help="in turns, of one of ten hanging")
+    parser.add_argument("--rounds", type=int, default=6, help="in turns, of one of ten hanging")
     parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
+    plan = Plan(args.parts, args.only or FAULTS, args.seconds, args.rounds)
     load_before = round(os.getloadavg()[0], 1)
-    with standing() as url:
-        found = anyio.run(
-            lambda: measure(url, only=args.only, seconds=args.seconds, rounds=args.rounds)
-        )
+    with standing() as (url, many):
+        found = anyio.run(measure, url, many, plan)
         serving_memory = psutil.Process(serving().pid).memory_info().rss / 2**20
     found |= {"memory_mb": round(serving_memory), "deadline_s": DEADLINE_S}
     found |= {"load_before": load_before, "load_after": round(os.getloadavg()[0], 1)}
