@@ -34,6 +34,7 @@ _SEES_ALL = sys.platform == "linux"
 _OF_THE_LINKER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _POLL_S = 0.01
 _LOOK_S = 0.25
+_MOMENT_S = 0.1
 _REAP_S = 2.0
 _ASKED_S = 0.5
 """Who did not leave when its input was closed has had one grace already."""
@@ -88,6 +89,8 @@ class ChildProcess:
         finally:
             if log is not None:
                 with anyio.CancelScope(shield=True):
+                    # It may just have ended by itself: its exit code comes a moment later.
+                    await self.wait_exit(_MOMENT_S)
                     await anyio.to_thread.run_sync(log.end, self.exit_code)
 
     async def end(self, *, grace_s: float) -> None:
