@@ -27,8 +27,8 @@ demo: install ## See Toolcrib connect real servers, find a tool and call it
 run: install ## Serve MCP and REST on this machine
 	@$(BIN)/toolcrib serve
 
-test: install ## Run every test; offline
-	@$(BIN)/pytest -q
+test: install ## Run every test, on up to four cores; offline
+	@$(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: install ## Check format, style, types and floors
 	@$(BIN)/ruff format --check $(CODE)
