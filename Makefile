@@ -45,8 +45,8 @@ fix: install ## Put right what can be put right by machine
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: install ## Measure speed, memory and quality; DATA=FOLDER names the data sets
-	@$(if $(DATA),DATA=$(DATA)) $(BIN)/python benchmarks
+bench: install ## Measure speed, memory, quality: hours; DATA=FOLDER of the sets, ONLY="search relay"
+	@$(if $(DATA),DATA=$(DATA)) ONLY="$(ONLY)" $(BIN)/python benchmarks
 
 docs: install ## Write the pages that are derived from the code
 	@$(BIN)/python scripts/docs.py

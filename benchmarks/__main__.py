@@ -1,7 +1,8 @@
 """``make bench``: every measurement in turn, into a dated file with the command that made it.
 
 ``DATA=…/data make bench`` names the folder of the data sets; what needs them is left out where
-there are none.
+there are none. ``make bench ONLY="search models"`` measures those alone, and keeps what else the
+day's file has.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,6 @@ def scripts(data: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def measure(name: str, options: list[str]) -> Any:
-    print(f"\n== {name}", flush=True)
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options]
         subprocess.run([*command, "--json", out.name], check=True)
@@ -57,7 +58,6 @@ def measure(name: str, options: list[str]) -> Any:
 
 def evaluate(data: Path) -> Any:
     """Judge the rankings of every set: as shipped, one stage off, and the baselines."""
-    print("\n== toolcrib eval retrieval", flush=True)
     toolcrib = str(Path(sys.executable).with_name("toolcrib"))
     command = [toolcrib, "eval", "retrieval", str(data / "retrieval"), "--limit", "200", "--json"]
     for name in EVALUATED:
@@ -70,31 +70,64 @@ def evaluate(data: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def main() -> None:
-    started = time.monotonic()
-    data = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data"))
-    commit = subprocess.run(
+def measurements(data: Path) -> dict[str, Callable[[], Any]]:
+    """List what there is to measure with this data, by name, in order."""
+    found: dict[str, Callable[[], Any]] = {
+        name: partial(measure, name, options) for name, options in scripts(data)
+    }
+    if (data / "retrieval").is_dir():
+        found["retrieval"] = partial(evaluate, data)
+    return found
+
+
+def chosen(known: Mapping[str, Callable[[], Any]], only: Sequence[str]) -> list[str]:
+    """Return the names to measure: those in ``only``, or all."""
+    if unknown := sorted(set(only) - set(known)):
+        sys.exit(f"{', '.join(unknown)}: nothing is measured by that name. There is {list(known)}.")
+    return [name for name in known if not only or name in only]
+
+
+def read_commit() -> str | None:
+    told = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    results: dict[str, Any] = {
-        "command": "make bench",
-        "commit": commit.stdout.strip() or None,
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-    }
-    for name, options in scripts(data):
-        results[name] = measure(name, options)
-    if (data / "retrieval").is_dir():
-        results["eval retrieval"] = evaluate(data)
-    results["minutes"] = round((time.monotonic() - started) / 60, 1)
+    return told.stdout.strip() or None
+
+
+def timed(run: Callable[[], Any], commit: str | None) -> dict[str, Any]:
+    started = time.monotonic()
+    result = run()
+    minutes = round((time.monotonic() - started) / 60, 1)
+    return {"commit": commit, "minutes": minutes, "result": result}
+
+
+def main() -> None:
+    """Measure one after another. Each result is written at once; a failure ends only itself."""
+    data = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data"))
+    known = measurements(data)
+    names = chosen(known, os.environ.get("ONLY", "").replace(",", " ").split())
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.json"
-    file.write_text(json.dumps(results, indent=1) + "\n")
+    results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    results |= {"command": "make bench", "python": platform.python_version()}
+    results |= {"cpus": os.cpu_count()}
+    commit, failed = read_commit(), list[str]()
+    for number, name in enumerate(names, start=1):
+        print(f"\n== {name} ({number} of {len(names)})", flush=True)
+        try:
+            results[name] = timed(known[name], commit)
+        except subprocess.CalledProcessError as error:
+            print(f"{name} failed with exit code {error.returncode}", file=sys.stderr, flush=True)
+            failed.append(name)
+        else:
+            file.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\nWritten to {file.relative_to(ROOT)}")
+    if failed:
+        sys.exit(f"Not measured, for they failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
