@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,6 +31,7 @@ from toolcrib_server.sync.history import MAX_REVISIONS, Past, list_revisions, re
 from .changes import print_changes
 from .marks import say_trust, trust_view
 from .options import AsJson
+from .outline import outline
 from .output import plain, print_json, print_line, print_note, print_table
 from .running import run
 
@@ -255,8 +255,8 @@ def _print_view(view: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    for key, value in view.items():
-        print_line(f"{key}: {_shown(value)}")
+    for line in outline(plain(view)):
+        print_line(line)
 
 
 async def _history(runtime: Runtime, name: str) -> tuple[Change, ...]:
@@ -280,9 +280,3 @@ def _show_past(past: Past, *, as_json: bool) -> None:
         return
     shown = {key: plain(value) for key, value in head.items() if value}
     _print_view({**shown, **said}, as_json=False)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str | int | float) or value is None:
-        return "-" if value is None else str(value)
-    return json.dumps(plain(value), ensure_ascii=False, indent=2)
