@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
@@ -355,3 +365,72 @@ class ViewRow(SQLModel, table=True):
     title: str | None = Field(sa_type=PlainText)
     description: str = Field(sa_type=PlainText)
     body: dict[str, Any] = Field(sa_type=JsonText)
+
+
+class WrittenQuestionsRow(SQLModel, table=True):
+    """What a model wrote for one content: example questions, or why none of them was kept."""
+
+    __tablename__ = _named("written_questions")
+
+    content_hash: str = Field(primary_key=True, sa_type=KeyText)
+    writer: str = Field(primary_key=True, sa_type=KeyText)
+    at: datetime = Field(sa_type=UtcTime)
+    refusal: str | None = Field(sa_type=PlainText)
+    questions: list[str] = Field(sa_type=JsonText)
+
+
+class WrittenReadingRow(SQLModel, table=True):
+    """How a model read one query. The query itself is not kept, only its hash."""
+
+    __tablename__ = _named("written_readings")
+    __table_args__ = (Index("written_readings_by_time", "at"),)
+
+    query_hash: str = Field(primary_key=True, sa_type=KeyText)
+    writer: str = Field(primary_key=True, sa_type=KeyText)
+    at: datetime = Field(sa_type=UtcTime)
+    english: str | None = Field(sa_type=PlainText)
+    steps: list[str] = Field(sa_type=JsonText)
+
+
+class RefusedNeedRow(SQLModel, table=True):
+    """Something a person does not want to come along with an entry, whatever was learned."""
+
+    __tablename__ = _named("refused_needs")
+
+    entry: str = Field(primary_key=True, sa_type=KeyText)
+    needed: str = Field(primary_key=True, sa_type=KeyText)
+    at: datetime = Field(sa_type=UtcTime)
+    actor: str = Field(sa_type=PlainText)
+
+
+class ForgottenCallsRow(SQLModel, table=True):
+    """Calls that nothing is learned from: a tenant's, a principal's or, where empty, anybody's."""
+
+    __tablename__ = _named("forgotten_calls")
+
+    tenant: str = Field(primary_key=True, sa_type=KeyText)
+    principal: str = Field(primary_key=True, sa_type=KeyText)
+    until: datetime = Field(sa_type=UtcTime)
+
+
+class SpendingRow(SQLModel, table=True):
+    """What a key has spent on models in a UTC day."""
+
+    __tablename__ = _named("spending")
+
+    principal: str = Field(primary_key=True, sa_type=KeyText)
+    day: date = Field(primary_key=True, sa_type=Date)
+    spent_usd: float = Field(sa_type=Double)
+
+
+class ReservationRow(SQLModel, table=True):
+    """What is set aside for a call under way; after its time it counts for nothing."""
+
+    __tablename__ = _named("reservations")
+    __table_args__ = (Index("reservations_by_key", "principal", "day"),)
+
+    id: str = Field(primary_key=True, sa_type=KeyText)
+    principal: str = Field(sa_type=KeyText)
+    day: date = Field(sa_type=Date)
+    usd: float = Field(sa_type=Double)
+    expires_at: datetime = Field(sa_type=UtcTime)

@@ -282,6 +282,12 @@ class Offer:
     tokens_per_minute: Known[int] | None = None
     deprecation_date: Known[str] | None = None
     """When it ends, as YYYY-MM-DD."""
+    p95_first_token_ms: Known[float] | None = None
+    """In 95 of 100 calls the answer begins within it, as somebody says; see `Candidate`."""
+    p95_latency_ms: Known[float] | None = None
+    """In 95 of 100 calls the whole answer is there within it."""
+    error_rate: Known[float] | None = None
+    """The share of calls that fail, from 0 to 1."""
     # What this provider serves where it differs from the model; these win over the model's.
     open_weights: Known[bool] | None = None
     modalities_in: Known[tuple[str, ...]] | None = None
@@ -456,6 +462,8 @@ class ChangeAction(StrEnum):
     QUARANTINED = "quarantined"
     """Added or updated, and set aside until approved."""
     APPROVED = "approved"
+    WRITTEN = "written"
+    """A model wrote example questions for it, or they were forgotten; it is as its owner said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -529,6 +537,8 @@ class Vectors:
 
     encoder_id: str
     by_hash: Mapping[str, bytes]
+    tokens: Vectors | None = None
+    """Those of the texts' tokens, under a name and in a form of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -631,6 +641,36 @@ class Learned:
     """The trained adapter, when one is in use."""
 
 
+class NeedSource(StrEnum):
+    """How it is known that one entry needs another; the surest first."""
+
+    DECLARED = "declared"
+    """Its owner says so."""
+    USE = "use"
+    """Calls that worked came in that order, of several principals, or of one within a server."""
+    SCHEMA = "schema"
+    """It requires what the other gives, as schemas and descriptions say."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallStep:
+    """A call of a tool that worked, as one of several in a row."""
+
+    at: datetime
+    principal: str
+    entry: EntryId
+    server: ServerName | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenCalls:
+    """Calls that nothing is learned from: those that fit all that is given."""
+
+    tenant: str | None
+    principal: str | None
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """What was forgotten."""
@@ -679,6 +719,33 @@ class Domain:
 
     name: str
     examples: tuple[str, ...]
+
+
+# --- written by a model ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenQuestions:
+    """Example questions that a model wrote for a content; never its owner's words."""
+
+    content_hash: str
+    writer: str
+    """The model, and the edition of what it was asked."""
+    at: datetime
+    questions: tuple[str, ...] = ()
+    refusal: str | None = None
+    """Why none of what it wrote was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenReading:
+    """How a model read a query: in English, where it was not, and in steps. Not the query."""
+
+    query_hash: str
+    writer: str
+    at: datetime
+    english: str | None = None
+    steps: tuple[str, ...] = ()
 
 
 # --- views -------------------------------------------------------------------------------------

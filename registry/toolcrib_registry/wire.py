@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StrictBool,
     StringConstraints,
     ValidationError,
@@ -27,11 +29,14 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from .complaints import complaints
 from .errors import InvalidInput
+from .numbers import tidy
 from .types import (
     ChangeAction,
     ChangePolicy,
     EntryKind,
+    NeedSource,
     RatingSource,
     ServerStatus,
     Trust,
@@ -84,6 +89,13 @@ def _check_scalar(item: object) -> None:
         raise PydanticCustomError("not_finite", "contains a number that is not finite")
 
 
+def _no_truth(value: object) -> object:
+    """Refuse what is true or false where a number is wanted: to Python they are 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_clean)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_clean)]
 ServerNameText = Annotated[
@@ -107,11 +119,17 @@ Url = Annotated[
     AfterValidator(_parsable),
 ]
 Tags = Annotated[list[Name], Field(max_length=64)]
+Question = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_clean)]
 Price = Annotated[float, Field(ge=0, le=_MAX_NUMBER, allow_inf_nan=False, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 Tokens = Annotated[int, Field(ge=1, le=_MAX_NUMBER, strict=True)]
 Billions = Annotated[float, Field(gt=0, le=_MAX_NUMBER, allow_inf_nan=False, strict=True)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Words = Annotated[list[Name], Field(max_length=256)]
+
+
+Figure = Annotated[float, PlainSerializer(tidy, return_type=float)]
+"""A number that was worked out."""
 
 
 class WireOut(BaseModel):
@@ -148,9 +166,8 @@ class WireIn(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False, include_context=False)
-            said = [f"{'.'.join(map(str, f['loc'])) or 'the whole'}: {f['msg']}" for f in found]
-            raise InvalidInput("; ".join(said)) from error
+            found = complaints(error.errors(include_url=False, include_input=False))
+            raise InvalidInput(f"{'; '.join(map(str, found))}.") from error
 
     @model_validator(mode="before")
     @classmethod
@@ -394,6 +411,8 @@ class ToolIn(WireIn):
                     "name": "expense_report",
                     "description": "File an expense report for a trip.",
                     "inputSchema": {"type": "object", "properties": {"trip": {"type": "string"}}},
+                    "tags": ["finance"],
+                    "questions": ["How do I get back what the trip cost?"],
                 }
             ]
         }
@@ -404,6 +423,12 @@ class ToolIn(WireIn):
     title: Name | None = None
     description: Annotated[Text, Field(max_length=100_000)] = ""
     input_schema: JsonDict = {"type": "object"}
+    tags: Annotated[list[Name], Field(max_length=16)] = []
+    """Words that filters know it by."""
+    depends_on: Annotated[list[Name], Field(max_length=64)] = []
+    """Names of tools of this catalogue that must be called before it."""
+    questions: Annotated[list[Question], Field(max_length=16)] = []
+    """What somebody would ask who needs it; one that shares no words with it is not heard."""
 
 
 # --- models ------------------------------------------------------------------------------------
@@ -481,6 +506,12 @@ class OfferIn(WireIn):
     tokens_per_minute: Tokens | FactIn[Tokens] | None = None
     deprecation_date: Name | FactIn[Name] | None = None
     """When it ends, as YYYY-MM-DD."""
+    p95_first_token_ms: Price | FactIn[Price] | None = None
+    """In 95 of 100 calls the answer begins within it. What is measured here wins over it."""
+    p95_latency_ms: Price | FactIn[Price] | None = None
+    """In 95 of 100 calls the whole answer is there within it."""
+    error_rate: Share | FactIn[Share] | None = None
+    """The share of calls that fail, from 0 to 1."""
     open_weights: StrictBool | FactIn[StrictBool] | None = None
     modalities_in: Words | FactIn[Words] | None = None
     modalities_out: Words | FactIn[Words] | None = None
@@ -607,6 +638,9 @@ class OfferOut(WireOut):
     requests_per_minute: FactOut[int] | None = None
     tokens_per_minute: FactOut[int] | None = None
     deprecation_date: FactOut[str] | None = None
+    p95_first_token_ms: FactOut[float] | None = None
+    p95_latency_ms: FactOut[float] | None = None
+    error_rate: FactOut[float] | None = None
     open_weights: FactOut[bool] | None = None
     modalities_in: FactOut[list[str]] | None = None
     modalities_out: FactOut[list[str]] | None = None
@@ -639,7 +673,7 @@ class SearchQuery(WireIn):
 
     query: Query | Annotated[list[Query], Field(min_length=1, max_length=16)]
     """The task, or its steps: the answer covers each of them."""
-    k: Annotated[int, Field(ge=1, le=1000)] = 5
+    k: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_no_truth)] = 5
     kinds: list[EntryKind] | None = None
     servers: list[Name] | None = None
     tags: Tags | None = None
@@ -652,7 +686,7 @@ class SearchQuery(WireIn):
     """``name``: names and scores. ``brief``: descriptions, shortened. ``full``: definitions too."""
     max_tokens: Annotated[int, Field(ge=1, le=_MAX_NUMBER)] | None = None
     """Leave out the last hits when the hits together would have more tokens."""
-    rerank: Literal["auto", "on", "off"] = "off"
+    rerank: Literal["auto", "on", "off"] = "auto"
     """Whether a second stage orders the best: ``auto`` where there is time for it."""
     split: StrictBool = True
     """Split a task of several steps, and cover each."""
@@ -692,6 +726,10 @@ class SearchHit(WireOut):
     """Names of near-duplicates, best first."""
     required_by: list[str] = []
     """Names of the hits that depend on it, when that is why it is here."""
+    required_how: NeedSource | None = None
+    """How that is known: declared by its owner, learned from calls, or read off schemas."""
+    required_why: str | None = None
+    """The same in words, for what was learned, where an explanation is asked for."""
     steps: list[int] = []
     """Which steps it answers, as places in the results' ``steps``, from 0."""
     marked: list[str] = []
@@ -707,6 +745,17 @@ class SearchGroup(WireOut):
     names: list[str]
 
 
+class GroundsOut(WireOut):
+    """How often a search says wrongly that nothing fits, and what says so."""
+
+    error_rate: float
+    """Of the questions that have an answer, the share that is said to have none."""
+    basis: str
+    """confirmed: questions that had an answer; registry: its own scale; shipped: neither."""
+    questions: int = 0
+    """How many were confirmed, where the error rate rests on them."""
+
+
 class SearchResults(WireOut):
     """The hits, best first, true for a revision of the registry."""
 
@@ -720,10 +769,22 @@ class SearchResults(WireOut):
     """The steps of the task; empty when it is one."""
     unanswered: list[int] = []
     """Steps, as places in ``steps``, for which nothing seems to fit."""
+    split_by: Literal["asker", "rules", "model"] | None = None
+    """Who found the steps; null where it is one."""
+    read_by: str | None = None
+    """The model that read the query, where one did."""
+    english: str | None = None
+    """The query in English, as that model read it, where it was in another language."""
+    notice: str | None = None
+    """What to know of how the query was understood, as that its script is unknown."""
+    unwanted: list[str] = []
+    """What the query says is not wanted: it was not searched for."""
     likelihood: float | None = None
     """Calibrated probability that anything here fits; null while nothing is calibrated."""
     abstained: bool = False
     """Nothing seems to fit: the hits are the nearest there are, and unlikely."""
+    grounds: GroundsOut | None = None
+    """What ``abstained`` rests on; null while nothing is calibrated."""
     reranked: bool = False
     took_ms: float = 0.0
     """What finding them took; an answer that is asked for again is not found again."""
@@ -755,6 +816,10 @@ class ConstraintsIn(WireIn):
     regions: Words | None = None
     abilities: list[Literal["tool_call", "structured_output", "reasoning"]] = []
     max_parameters_b: Billions | None = None
+    max_p95_first_token_ms: Price | None = None
+    """In 95 of 100 calls the answer begins within it; measured over 20 calls, or as stated."""
+    max_p95_latency_ms: Price | None = None
+    max_error_rate: Share | None = None
     providers: Words | None = None
     without_providers: Words = []
 
@@ -802,7 +867,7 @@ class SelectQuery(WireIn):
 
     task: Annotated[Text, Field(min_length=1, max_length=100_000)]
     constraints: ConstraintsIn = ConstraintsIn()
-    objective: Literal["relevance", "cost", "context"] = "relevance"
+    objective: Literal["relevance", "cost", "context", "latency"] = "relevance"
     weights: WeightsIn = WeightsIn()
     k: Annotated[int, Field(ge=1, le=1000)] = 5
     max_exclusions: Annotated[int, Field(ge=0, le=10_000)] = 20
@@ -831,17 +896,36 @@ class ExpectationOut(WireOut):
     """What past outcomes let one expect of a model for this task, with its 90 % interval."""
 
     model: str
-    quality: float
-    low: float
-    high: float
+    quality: Figure
+    low: Figure
+    high: Figure
     outcomes: int
     """Of the model, that were learned from; 0: it is expected by what it resembles."""
-    cost_usd: float | None = None
-    latency_ms: float | None = None
-    utility: float
+    cost_usd: Figure | None = None
+    latency_ms: Figure | None = None
+    reliability: Figure = 1.0
+    """The share of calls that is not sure to fail, by those that were measured."""
+    ground: str | None = None
+    """Which calls cost and latency were measured over; null: they are from outcomes, or prices."""
+    utility: Figure
     on_front: bool
     """No other is at least as good in quality, cost and latency, and better in one."""
     within_budget: bool
+
+
+class ForecastOut(WireOut):
+    """What a call at an offer should cost and take, retries included; null is unknown."""
+
+    tokens_in: int
+    tokens_out: Figure
+    cost_usd: Figure | None = None
+    latency_ms: Figure | None = None
+    calls: int
+    """That were measured lately; 0: cost is from prices, latency from what is stated."""
+    ground: str | None = None
+    error_rate: Figure | None = None
+    changed: str | None = None
+    """What changed lately, where older calls are left out for it."""
 
 
 class DomainVerdictOut(WireOut):
@@ -871,8 +955,8 @@ class RoutingOut(WireOut):
     choice: str | None = None
     default: str | None = None
     """What was held against it."""
-    gain: float | None = None
-    uncertainty: float | None = None
+    gain: Figure | None = None
+    uncertainty: Figure | None = None
     """What the gain had to exceed; null: nothing would have been enough."""
     domain: DomainVerdictOut | None = None
     reasons: list[str] = []
@@ -885,12 +969,13 @@ class ChoiceOut(WireOut):
 
     model: str
     title: str | None = None
-    relevance: float
+    relevance: Figure
     offer: OfferOut | None = None
     alternatives: list[str] = []
     """The other providers that meet every limit, best first."""
     reasons: list[str] = []
     expected: ExpectationOut | None = None
+    forecast: ForecastOut | None = None
 
 
 class SelectResults(WireOut):
@@ -975,6 +1060,10 @@ class ChatOut(WireOut):
     usage: UsageOut
     cascade: dict[str, Any] | None = None
     """Who was asked on the way up and what the checks said, where a cascade was asked for."""
+    cache: dict[str, Any] | None = None
+    """What came of looking for an earlier answer, where one was looked for."""
+    examples: list[dict[str, Any]] = []
+    """The earlier answers that were shown to the model."""
     answer: dict[str, Any] = {}
     """The whole answer, as the provider gave it."""
 
@@ -1241,7 +1330,7 @@ class AnswerCacheOut(WireOut):
     """How the cache of answers stands, in the process that was asked."""
 
     mode: str
-    """off, exact or semantic: what the operator allows."""
+    """off, exact, semantic or examples: what the operator allows."""
     answers: int
     bytes: int
     outcomes: dict[str, int]
@@ -1249,6 +1338,16 @@ class AnswerCacheOut(WireOut):
     refusals: dict[str, int]
     """Similar questions that were found to ask something else, by what differs."""
     saved_usd: float
+    examples: int = 0
+    """Earlier answers that were shown to smaller models."""
+
+
+class LearningWait(WireOut):
+    """Something that learning waits for."""
+
+    what: str
+    have: int
+    needed: int
 
 
 class TenantLearningOut(WireOut):
@@ -1260,6 +1359,12 @@ class TenantLearningOut(WireOut):
     """What searches use of it; null is nothing."""
     reason: str
     judged_at: datetime | None = None
+    confirmed: int = 0
+    """Questions that are known to have had an answer, when it was last replayed."""
+    abstains_by: str
+    """What the error rate of abstaining rests on."""
+    waits: list[LearningWait] = []
+    """What is too little yet."""
     report: dict[str, Any] | None = None
     """The last replay: NDCG@10 before, and the gain of each way of using what was learned."""
 

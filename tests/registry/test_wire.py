@@ -43,9 +43,16 @@ def test_either_spelling_comes_in_and_camel_case_goes_out():
     [
         ({"query": "x", "kind": "tool"}, "has no field 'kind' (did you mean 'kinds'?)"),
         ({"query": "x", "zzz": 1}, "known fields: dependencies, destructive, detail, explain"),
-        ({}, "query: Field required"),
-        ({"query": "x", "k": 0}, "k: Input should be greater than or equal to 1"),
-        ("text", "the whole:"),
+        ({}, "query is missing"),
+        ({"query": "x", "k": 0}, "k must be greater than or equal to 1"),
+        ({"query": ""}, "query is empty."),
+        ({"query": []}, "query is empty."),
+        ({"query": ["x", ""]}, "query.1 is empty."),
+        ({"query": 5}, "query must be a valid string or a valid list"),
+        ({"query": "x" * 100_001}, "query is too long: at most 100000 characters"),
+        ({"query": ["x"] * 17}, "query is too long: at most 16 items"),
+        ({"query": "x", "k": True}, "k must be a valid integer"),
+        ("text", "the whole must be"),
     ],
 )
 def test_what_does_not_fit_is_said_by_field(given, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import text
@@ -40,15 +41,14 @@ def put(session: Session, encoder_id: str, vectors: Mapping[str, bytes]) -> None
         session.connection().execute(_PUT, rows)
 
 
-def prune(session: Session, encoder_id: str, keep: Collection[str]) -> int:
+def prune(session: Session, encoder_ids: Collection[str], keep: Collection[str]) -> int:
     """Drop the vectors of other encoders and of texts that are not kept; say how many."""
-    others = session.exec(delete(EmbeddingRow).where(col(EmbeddingRow.encoder_id) != encoder_id))
-    stored = session.exec(
-        select(EmbeddingRow.text_hash).where(EmbeddingRow.encoder_id == encoder_id)
-    )
-    unused = sorted(set(stored).difference(keep))
-    forget(session, unused)
-    return others.rowcount + len(unused)
+    ours = col(EmbeddingRow.encoder_id).in_(sorted(encoder_ids))
+    others = session.exec(delete(EmbeddingRow).where(~ours))
+    rows = session.exec(select(EmbeddingRow.text_hash).where(ours))
+    unused = Counter(text_hash for text_hash in rows if text_hash not in keep)
+    forget(session, sorted(unused))
+    return others.rowcount + unused.total()
 
 
 def forget(session: Session, hashes: Sequence[str]) -> None:

@@ -50,7 +50,8 @@ def apply(
     servers.check_exist(session, [write.changes.server for write in writes])
     leases.check_held(session, [write.lease for write in writes if write.lease])
     if vectors is not None:
-        embeddings.put(session, vectors.encoder_id, vectors.by_hash)
+        for each in filter(None, (vectors, vectors.tokens)):
+            embeddings.put(session, each.encoder_id, each.by_hash)
     made = apply_all(session, [write.changes for write in writes], actor=actor)
     known = {write.changes.server: write.health for write in writes if write.health}
     servers.set_healths(session, known)

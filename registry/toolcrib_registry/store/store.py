@@ -55,8 +55,11 @@ from . import (
     trust,
 )
 from .database import Database
+from .needs import NeedRecords
 from .routing import RoutingRecords
+from .spending import SpendingRecords
 from .views import ViewRecords
+from .written import WrittenRecords
 
 _MAX_LIMIT = 1_000_000
 _ITER_PAGE = 2_000
@@ -78,6 +81,12 @@ class Store:
         """What routing learns from."""
         self.views = ViewRecords(self._database)
         """Saved subsets of the registry."""
+        self.written = WrittenRecords(self._database)
+        """What a model wrote for search."""
+        self.spending = SpendingRecords(self._database)
+        """What keys have spent on models."""
+        self.needs = NeedRecords(self._database)
+        """What is learned from, and not learned, of tools that need each other."""
 
     def close(self) -> None:
         """Close the connections. A store that is used again opens new ones."""
@@ -505,7 +514,7 @@ class Store:
     # --- the embedding cache ---------------------------------------------------------------
 
     def get_embeddings(self, encoder_id: str, hashes: Sequence[str]) -> dict[str, bytes]:
-        """Get the vectors of texts by hash, little-endian float32; absent ones are left out."""
+        """Get the vectors of texts by hash, as they were put; absent ones are left out."""
         with self._database.reading() as session:
             return embeddings.find_many(session, encoder_id, hashes)
 
@@ -514,10 +523,15 @@ class Store:
         with self._database.writing() as session:
             embeddings.put(session, encoder_id, vectors)
 
-    def prune_embeddings(self, encoder_id: str, keep: Collection[str]) -> int:
-        """Drop the vectors of other encoders and of texts not in ``keep``; say how many."""
+    def prune_embeddings(
+        self, encoder_id: str, keep: Collection[str], *, token_id: str | None = None
+    ) -> int:
+        """Drop the vectors of other encoders and of texts not in ``keep``; say how many.
+
+        ``token_id`` is the name under which token vectors are kept too.
+        """
         with self._database.writing() as session:
-            return embeddings.prune(session, encoder_id, keep)
+            return embeddings.prune(session, {encoder_id, token_id or encoder_id}, keep)
 
     # --- the audit -------------------------------------------------------------------------
 
@@ -527,11 +541,28 @@ class Store:
             calls.record(session, records)
 
     def list_calls(
-        self, *, kind: EntryKind | None = None, since: datetime | None = None, limit: int = 100
+        self,
+        *,
+        kind: EntryKind | None = None,
+        since: datetime | None = None,
+        principal: str | None = None,
+        limit: int = 100,
     ) -> tuple[CallRecord, ...]:
-        """List the latest audit records, newest first: of a kind, from a time on."""
+        """List the latest audit records, newest first: of a kind, of a principal, from a time."""
         with self._database.reading() as session:
-            return calls.list_latest(session, kind=kind, since=since, limit=_checked(limit))
+            return calls.list_latest(
+                session, kind=kind, since=since, principal=principal, limit=_checked(limit)
+            )
+
+    def list_call_ids(self, *, kind: EntryKind, since: datetime, limit: int) -> tuple[str, ...]:
+        """List the ids of the latest audit records of a kind from a time on, newest first."""
+        with self._database.reading() as session:
+            return calls.list_ids(session, kind=kind, since=since, limit=_checked(limit))
+
+    def get_calls(self, ids: Sequence[str]) -> tuple[CallRecord, ...]:
+        """Get audit records by id, newest first; absent ones are left out."""
+        with self._database.reading() as session:
+            return calls.find_many(session, ids)
 
     # --- learning from use -----------------------------------------------------------------
 

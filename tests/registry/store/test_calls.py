@@ -41,3 +41,17 @@ def test_records_of_a_kind_are_found_under_any_number_of_others(store: Store) ->
     store.record_calls([of_model, *(record(number) for number in range(1, 30))])
 
     assert store.list_calls(kind=EntryKind.MODEL, limit=1) == (of_model,)
+
+
+def test_records_are_found_by_id_and_by_principal(store: Store) -> None:
+    mine = [replace(record(n), subject=EntryId("model:m")) for n in range(3)]
+    theirs = replace(record(3), subject=EntryId("model:m"), principal="key-1")
+    store.record_calls([*mine, theirs, record(4)])
+
+    ids = store.list_call_ids(kind=EntryKind.MODEL, since=mine[1].at, limit=10)
+
+    assert ids == (theirs.id, mine[2].id, mine[1].id)
+    assert store.list_call_ids(kind=EntryKind.MODEL, since=START, limit=1) == (theirs.id,)
+    assert store.get_calls([mine[0].id, "absent", theirs.id]) == (theirs, mine[0])
+    assert store.get_calls([]) == ()
+    assert store.list_calls(kind=EntryKind.MODEL, principal="key-1") == (theirs,)

@@ -39,6 +39,14 @@ def test_pruning_drops_other_encoders_and_unused_texts(store: Store) -> None:
     assert store.counts().embeddings == 1
 
 
+def test_token_vectors_of_texts_that_are_kept_are_kept_with_the_vectors(store: Store) -> None:
+    for name in ("old", "new", "new/tokens"):
+        store.put_embeddings(name, {"x": b"1", "y": b"2"})
+    assert store.prune_embeddings("new", {"x"}, token_id="new/tokens") == 4
+    left = [store.get_embeddings(name, ["x", "y"]) for name in ("old", "new", "new/tokens")]
+    assert left == [{}, {"x": b"1"}, {"x": b"1"}]
+
+
 def test_writers_of_the_same_texts_at_once_do_not_stop_each_other(store: Store) -> None:
     texts = [f"{number:03}" for number in range(300)]
 
