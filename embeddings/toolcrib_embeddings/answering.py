@@ -7,7 +7,6 @@ answer.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,18 +19,20 @@ from numpy.typing import NDArray
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryId
 
-from .encoder import Encoder, FloatMatrix, FloatVector
-from .fusion import Evidence, Fused, add_signal, combine
-from .hits import DENSE, LEXICAL, NAME, TOKENS, Hit, Ranking, Signal
+from .companions import NO_COMPANIONS, Companions, bring_learned
+from .encoder import Encoder, Encoding, FloatMatrix, FloatVector
+from .fusion import Evidence, Fused, combine
+from .hits import DENSE, LEXICAL, NAME, Hit, Ranking, Signal
 from .index import FaissIndex, Scored
-from .judging import Judge, Verdict
+from .judging import Judge, Measured, Verdict
 from .lessons import Lessons
 from .lexical import Bm25Index
-from .options import Rerank, SearchOptions
-from .queries import MAX_STEPS, split_steps
-from .rerank import MAX_RERANKED, WEIGHT, Reranker
+from .options import SearchOptions
+from .queries import MAX_STEPS, Reading, Span, split_steps
+from .rerank import AskedTokens, rerank
 from .roster import Roster, Scope
 from .structure import Placed, bring_dependencies, cover, fold, most_dependencies
+from .token_table import TokenTable
 from .unencoded import NoEncoder
 
 _RECALLED: Final = 100
@@ -42,6 +43,7 @@ _WORTH_COVERING: Final = 0.5
 """Likelihood that anything fits a step, from which the best for it has a place in the answer."""
 _SPARE: Final = 20
 """Candidates beyond those asked for, which may fold away."""
+_BETWEEN_STEPS: Final = ". "
 _BEST_OF_STEP: Final = 2
 """A hit answers a step when it is among so many best for it."""
 
@@ -56,6 +58,10 @@ class Question:
     options: SearchOptions
     lessons: Lessons | None = None
     """What was learned from use, for whom it is asked."""
+    reading: Reading | None = None
+    """How a model read the one text that is asked."""
+    companions: Companions = NO_COMPANIONS
+    """What was learned of entries that need each other, for whom it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class _Asked:
     """Whether the asker gave the steps."""
     unencoded: str | None = None
     """Why the vectors say nothing; None when they do."""
+    tokens: AskedTokens | None = None
+    """Token vectors of the whole; None where the encoder makes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +95,9 @@ def answer(
     dense: FaissIndex,
     lexical: Bm25Index,
     judge: Judge,
-    reranker: Reranker,
+    tokens: TokenTable,
 ) -> Ranking:
     """Rank what fits the question, best first, at most ``k``; ties by id."""
-    began = time.perf_counter()
     asked = _ask(question, encoder)
     learned = _learned(question, asked)
     asked = _turned(asked, question.lessons)
@@ -106,32 +113,27 @@ def answer(
         )
     evidence = _weigh(asked, candidates, dense, lexical, learned)
     # Likelihoods are calibrated on meaning and words together: of words alone there are none.
-    verdict = None if asked.unencoded else _judge(asked, evidence, judge)
+    measured = None if asked.unencoded else _measure(asked, 0, evidence, judge)
+    confirmed = question.lessons and question.lessons.confirmed
+    verdict = measured and judge.judge(measured, confirmed)
     fused = combine(question.options.fusion, evidence)
-    reranked = None
-    if question.options.rerank is not Rerank.OFF and not asked.unencoded:
-        reranked = _rerank(
-            asked,
-            question.options,
-            candidates.ids,
-            fused,
-            roster=dense.roster,
-            reranker=reranker,
-            began=began,
-        )
+    how = question.options.rerank
+    reranked = rerank(fused, candidates.ids, how=how, asked=asked.tokens, tokens=tokens)
     fused = reranked or fused
     steps = [] if asked.unencoded else _judge_steps(asked, evidence, judge)
     wanted = [candidates.ids[n] for n in _best_of(fused, steps, given=asked.given)]
     abstained = verdict is not None and verdict.abstained
     brings = question.options.dependencies and not abstained
     placed = _arrange(question, candidates.ids, fused, dense, wanted, brings=brings)
-    hits = _Hits(candidates, evidence, fused, verdict, dense.roster).make(placed)
+    likely = measured and judge.hit_likelihoods(measured)
+    hits = _Hits(candidates, evidence, fused, likely, dense.roster).make(placed)
     return Ranking(
         hits,
         asked.texts[1:],
         tuple(step for step, one in enumerate(steps) if one.abstained),
         None if verdict is None else verdict.likelihood,
         abstained,
+        None if verdict is None else judge.grounds(confirmed),
         reranked=reranked is not None,
         lexical_only=why,
     )
@@ -159,12 +161,32 @@ def _say_gap(dense: FaissIndex) -> str | None:
     return f"{missing} of {len(dense)} entries have no vector yet: these are found by their words."
 
 
-def _judge(asked: _Asked, evidence: Evidence, judge: Judge) -> Verdict:
-    return judge.judge(
-        asked.texts[0],
-        asked.vectors[0],
-        dense=evidence.signals[DENSE][0],
-        lexical=evidence.signals[LEXICAL][0],
+def measure(
+    question: Question,
+    *,
+    encoder: Encoder,
+    dense: FaissIndex,
+    lexical: Bm25Index,
+    judge: Judge,
+) -> float | None:
+    """Measure a question as `answer` does, and rank nothing: the strength of its search.
+
+    None where its words alone can be asked, and where nothing is recalled.
+    """
+    asked = _turned(_ask(question, encoder), question.lessons)
+    candidates = _recall(question, asked, dense, lexical, {})
+    if asked.unencoded or not candidates.ids:
+        return None
+    evidence = _weigh(asked, candidates, dense, lexical, {})
+    return judge.strength(_measure(asked, 0, evidence, judge))
+
+
+def _measure(asked: _Asked, line: int, evidence: Evidence, judge: Judge) -> Measured:
+    return judge.measure(
+        asked.texts[line],
+        asked.vectors[line],
+        dense=evidence.signals[DENSE][line],
+        lexical=evidence.signals[LEXICAL][line],
     )
 
 
@@ -173,22 +195,52 @@ def _judge(asked: _Asked, evidence: Evidence, judge: Judge) -> Verdict:
 
 def _ask(question: Question, encoder: Encoder) -> _Asked:
     text, *others = question.texts
+    if question.reading is not None and not others:
+        return _ask_read(question, question.reading, encoder)
     if others:
-        texts = (". ".join(question.texts), *question.texts[:MAX_STEPS])
-        return _encoded(texts, partial(encoder.encode, texts), encoder, given=True)
+        texts = (_BETWEEN_STEPS.join(question.texts), *question.texts[:MAX_STEPS])
+        return _encoded(texts, partial(_encode_apart, texts, encoder), encoder, given=True)
     spans = split_steps(text) if question.options.split else ()
     steps = tuple(text[start:end] for start, end in spans)
-    encode = partial(encoder.encode_spans, text, spans)
+    encode = partial(encoder.encode_query, text, spans)
     return _encoded((text, *steps), encode, encoder, given=False)
 
 
+def _ask_read(question: Question, reading: Reading, encoder: Encoder) -> _Asked:
+    """Ask as somebody understood it: in English, and by its steps where it has several."""
+    text = question.texts[0]
+    # Beside its English the text itself: names survive there, and tools told in its language.
+    whole = f"{reading.english}. {text}" if reading.english else text
+    split = question.options.split and len(reading.steps) > 1
+    steps = reading.steps[:MAX_STEPS] if split else ()
+    texts = (whole, *steps)
+    return _encoded(texts, partial(_encode_apart, texts, encoder), encoder, given=bool(steps))
+
+
+def _encode_apart(texts: Sequence[str], encoder: Encoder) -> Encoding:
+    """Encode a whole and its steps as texts of their own; of the whole, which tokens are whose."""
+    whole, *steps = texts
+    spans: list[Span] = []
+    for step in steps:
+        start = whole.find(step, spans[-1][1] if spans else 0)
+        if start >= 0:
+            spans.append((start, start + len(step)))
+    read = encoder.encode_query(whole, spans)
+    if not steps:
+        return read
+    vectors = np.concatenate((read.vectors[:1], encoder.encode(steps)))
+    return Encoding(vectors, read.tokens, read.inside)
+
+
 def _encoded(
-    texts: tuple[str, ...], encode: Callable[[], FloatMatrix], encoder: Encoder, *, given: bool
+    texts: tuple[str, ...], encode: Callable[[], Encoding], encoder: Encoder, *, given: bool
 ) -> _Asked:
     """Encode a question; where that fails its words are left, and are asked alone."""
     try:
         why = encoder.reason if isinstance(encoder, NoEncoder) else None
-        return _Asked(texts, encode(), given, why)
+        read = encode()
+        tokens = AskedTokens.of(read, encoder.rarity)
+        return _Asked(texts, read.vectors, given, why, tokens)
     except EncoderError as error:
         nothing = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
         return _Asked(texts, nothing, given, error.detail)
@@ -291,40 +343,10 @@ def _neutral(
 # --- what is answered ----------------------------------------------------------------------------
 
 
-def _rerank(
-    asked: _Asked,
-    options: SearchOptions,
-    ids: Sequence[EntryId],
-    fused: Fused,
-    *,
-    roster: Roster,
-    reranker: Reranker,
-    began: float,
-) -> Fused | None:
-    """Add what the second stage says of the best; None when it has no time, or nothing to say."""
-    best = np.argsort(-fused.scores, kind="stable")[:MAX_RERANKED]
-    texts = [roster.label(roster.rows[ids[n]]).text for n in best.tolist()]
-    spent_ms = 1e3 * (time.perf_counter() - began)
-    depth = reranker.affordable(texts, options, spent_ms=spent_ms)
-    try:
-        spoken_of = reranker.scores(asked.texts[0], texts[:depth]) if depth > 1 else None
-    except EncoderError:
-        return None
-    if spoken_of is None:
-        return None
-    return add_signal(fused, TOKENS, spoken_of, best[:depth], WEIGHT)
-
-
 def _judge_steps(asked: _Asked, evidence: Evidence, judge: Judge) -> list[Verdict]:
-    return [
-        judge.judge(
-            asked.texts[line],
-            asked.vectors[line],
-            dense=evidence.signals[DENSE][line],
-            lexical=evidence.signals[LEXICAL][line],
-        )
-        for line in range(1, len(asked.texts))
-    ]
+    """Judge each step on the registry's own scale: what was confirmed are whole questions."""
+    lines = range(1, len(asked.texts))
+    return [judge.judge(_measure(asked, line, evidence, judge)) for line in lines]
 
 
 def _best_of(fused: Fused, steps: Sequence[Verdict], *, given: bool) -> list[int]:
@@ -360,7 +382,10 @@ def _arrange(
         room = k - most_dependencies(k) if needy else k
         placed = cover(placed, {roster.rows[id_] for id_ in wanted}, within=room)
     if brings:
-        return bring_dependencies(placed, roster, k=k, within=roster.mask(question.scope))
+        within, kept = roster.mask(question.scope), {roster.rows[id_] for id_ in wanted}
+        placed = bring_dependencies(placed, roster, k=k, within=within)
+        companions = question.companions
+        placed = bring_learned(placed, roster, companions, k=k, within=within, kept=kept)
     return placed[:k]
 
 
@@ -372,13 +397,13 @@ class _Hits:
         candidates: _Candidates,
         evidence: Evidence,
         fused: Fused,
-        verdict: Verdict | None,
+        likely: FloatVector | None,
         roster: Roster,
     ) -> None:
         self._found = candidates.places
         self._evidence = evidence
         self._fused = fused
-        self._verdict = verdict
+        self._likely = likely
         self._ids = roster.ids
         self._columns = {id_: n for n, id_ in enumerate(candidates.ids)}
         self._best_of_step = np.argsort(-fused.steps, axis=1, kind="stable")[:, :_BEST_OF_STEP]
@@ -398,6 +423,8 @@ class _Hits:
                     {} if column is None else self._signals(column, id_),
                     alternatives=tuple(self._ids[row] for row in each.alternatives),
                     required_by=tuple(self._ids[row] for row in each.required_by),
+                    required_how=each.how,
+                    required_why=each.why,
                     steps=() if column is None else self._steps(column),
                     likelihood=None if column is None else self._likelihood(column),
                 )
@@ -420,7 +447,7 @@ class _Hits:
         return signals
 
     def _likelihood(self, column: int) -> float | None:
-        return None if self._verdict is None else float(self._verdict.candidates[column])
+        return None if self._likely is None else float(self._likely[column])
 
     def _steps(self, column: int) -> tuple[int, ...]:
         return tuple(step for step, best in enumerate(self._best_of_step) if column in best)

@@ -1,34 +1,32 @@
 """How likely it is that what a search found fits at all, and where to say that nothing does.
 
 Weighs the signals of a search (`search_signals`). Where a registry's own scale lies is learned from
-questions made of its own tools (`probes`), and the error rate of a threshold from questions that
-are known to have an answer (split conformal prediction, arXiv 2107.07511). Knows arrays and
-numbers alone. The shipped numbers come from ``benchmarks/abstention.py --fit``.
+questions made of its own tools (`probes`); questions that are known to have had an answer move the
+threshold (`confirmation`). Knows arrays and numbers alone. The shipped numbers come from
+``benchmarks/abstention.py --fit``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
 
+from .confirmation import Confirmation
 from .encoder import FloatVector
 from .search_signals import SearchSignals, joint_evidence
 
 LEAST_PROBES: Final = 20
 """A registry of fewer is judged by the shipped scale."""
-LEAST_CONFIRMED: Final = 50
-"""Questions known to have an answer, below which the shipped error rates are better."""
 _MOST_LOG_ODDS: Final = 30.0
-_MOST_CONFIRMED: Final = 1_000
 
 
 class Basis(StrEnum):
-    """What a calibration rests on, from weak to strong."""
+    """What an error rate rests on, from weak to strong."""
 
     SHIPPED = "shipped"
     """Handfuls of tools of the development sets."""
@@ -36,6 +34,25 @@ class Basis(StrEnum):
     """Questions made from the registry's own tools: error rates are estimates."""
     CONFIRMED = "confirmed"
     """Real questions that were answered: error rates hold for questions like them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """How often a search abstains wrongly, and what says so."""
+
+    error_rate: float
+    """Of the questions that have an answer, the share that is said to have none."""
+    basis: Basis
+    questions: int = 0
+    """How many were confirmed, where the error rate rests on them."""
+
+    def __str__(self) -> str:
+        said = {
+            Basis.SHIPPED: "the shipped scale",
+            Basis.REGISTRY: "the registry's own scale",
+            Basis.CONFIRMED: f"confirmed questions, {self.questions}",
+        }
+        return said[self.basis]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +114,6 @@ class Calibration:
     level: float
     """The strength halfway between probes with their tool in the registry and without it."""
     basis: Basis = Basis.SHIPPED
-    confirmed: tuple[float, ...] = ()
-    """Strengths of real questions that had an answer, ascending."""
     constants: Constants = field(default=SHIPPED_CONSTANTS, repr=False)
 
     @classmethod
@@ -125,41 +140,34 @@ class Calibration:
         level = float(found + missed) / 2
         return cls(level=level, basis=Basis.REGISTRY, constants=constants)
 
-    def confirmed_by(self, answered: Iterable[SearchSignals]) -> Calibration:
-        """Return it with real questions that had an answer; from 50 on they set the threshold.
-
-        The last 1,000 count.
-        """
-        strengths = sorted([strength(each, self.constants) for each in answered][-_MOST_CONFIRMED:])
-        if len(strengths) < LEAST_CONFIRMED:
-            return self
-        return replace(self, confirmed=tuple(strengths), basis=Basis.CONFIRMED)
-
     def likelihood(self, signals: SearchSignals) -> float:
         """Return the probability that anything in the registry fits."""
         return self._likelihood(strength(signals, self.constants))
 
-    def threshold(self, error_rate: float) -> float:
+    def threshold(self, error_rate: float, confirmed: Confirmation | None = None) -> float:
         """Return the likelihood under which to abstain, given the questions to abstain on wrongly.
 
-        ``error_rate`` is their share among the questions that have an answer, 0 to 1. With
-        `Basis.CONFIRMED` the expected share is at most that, for questions like the confirmed
-        ones; else it is an estimate.
+        ``error_rate`` is their share among the questions that have an answer, 0 to 1. On the
+        registry's own scale it is an estimate; ``confirmed`` questions, of the same rate, move it.
 
         Raises:
-            ValueError: the rate is not between 0 and 1.
+            ValueError: the rate is not between 0 and 1, or another than that of ``confirmed``.
         """
         if not 0 <= error_rate <= 1:
             raise ValueError(f"An error rate is between 0 and 1, not {error_rate}.")
-        if not self.confirmed:
-            scaled = self.basis is Basis.REGISTRY
-            learned = self.constants.quantiles if scaled else self.constants.unscaled_quantiles
-            shares, above = zip(*learned, strict=True)
-            return self._likelihood(self.level + float(np.interp(error_rate, shares, above)))
-        place = math.floor(error_rate * (len(self.confirmed) + 1) + 1e-9)
-        if not place:
-            return 0.0
-        return self._likelihood(self.confirmed[min(place, len(self.confirmed)) - 1])
+        if confirmed is not None and confirmed.error_rate != error_rate:
+            raise ValueError(f"These questions are for {confirmed.error_rate}, not {error_rate}.")
+        scaled = self.basis is Basis.REGISTRY
+        learned = self.constants.quantiles if scaled else self.constants.unscaled_quantiles
+        shares, above = zip(*learned, strict=True)
+        own = self.level + float(np.interp(error_rate, shares, above))
+        return self._likelihood(own if confirmed is None else confirmed.bar(own))
+
+    def grounds(self, error_rate: float, confirmed: Confirmation | None = None) -> Grounds:
+        """Tell what an error rate rests on."""
+        if confirmed is None:
+            return Grounds(error_rate=error_rate, basis=self.basis)
+        return Grounds(error_rate=error_rate, basis=Basis.CONFIRMED, questions=confirmed.questions)
 
     def hit_likelihoods(
         self,
@@ -186,7 +194,6 @@ class Calibration:
         return {
             "level": self.level,
             "basis": self.basis.value,
-            "confirmed": list(self.confirmed),
             "weights": list(self.constants.weights),
         }
 
@@ -198,15 +205,15 @@ class Calibration:
             ValueError: the data is not that, or of a release with other constants: fit it anew.
         """
         try:
-            level, confirmed = float(data["level"]), tuple(map(float, data["confirmed"]))
-            basis, weights = Basis(data["basis"]), tuple(map(float, data["weights"]))
+            level, basis = float(data["level"]), Basis(data["basis"])
+            weights = tuple(map(float, data["weights"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no calibration: {error}") from error
-        if not np.isfinite([level, *confirmed]).all():
+        if not math.isfinite(level):
             raise ValueError("a calibration holds finite numbers only")
         if weights != SHIPPED_CONSTANTS.weights:
             raise ValueError("this calibration was fitted with other constants")
-        return cls(level=level, basis=basis, confirmed=tuple(sorted(confirmed)))
+        return cls(level=level, basis=basis)
 
 
 def strength(signals: SearchSignals, constants: Constants = SHIPPED_CONSTANTS) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeVar, cast
@@ -28,6 +28,11 @@ from toolcrib_registry.types import (
     Tool,
 )
 
+from .credible import credible
+from .needs import NO_FACTS, Facts, read_facts
+from .templates import template_questions
+from .words import split_words
+
 T = TypeVar("T")
 
 MAX_TEXT_CHARS: Final = 2_000
@@ -43,9 +48,6 @@ _MAX_DEPTH: Final = 3
 _MAX_ENUM_VALUES: Final = 16
 _MAX_VALUE_CHARS: Final = 80
 _NOT_TEXT: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_WORD_EDGE: Final = re.compile(
-    r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"
-)
 
 
 class Component(StrEnum):
@@ -61,6 +63,10 @@ class Component(StrEnum):
     PARAMETERS = "parameters"
     QUESTIONS = "questions"
     """Example questions that its owner gave."""
+    WRITTEN = "written"
+    """Example questions that a model wrote, where the owner gave none."""
+    TEMPLATES = "templates"
+    """Questions made of its own words by pattern, where there are no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,8 @@ class Document:
     destructive: bool | None = None
     depends_on: tuple[str, ...] = ()
     """Names of what must be called before it, as its owner declares them."""
+    facts: Facts = NO_FACTS
+    """What its schemas and its description say that it asks for and gives."""
     imported: bool = False
     """Whether it was read from a file that somebody here chose, not listed by a live server."""
     added_at_s: float = 0.0
@@ -98,15 +106,19 @@ class Document:
         return hash_text(self.text)
 
 
-def render_document(entry: Entry) -> Document:
-    """Render an entry. Never fails, whatever its owner listed; all texts are bounded."""
+def render_document(entry: Entry, *, written: Sequence[str] = ()) -> Document:
+    """Render an entry. Never fails, whatever its owner listed; all texts are bounded.
+
+    ``written`` are example questions that a model wrote; those that its owner gave win.
+    """
     server = entry.server if isinstance(entry, OwnedEntry) else None
     local_name = entry.local_name if isinstance(entry, OwnedEntry) else entry.name
-    parts = _components(entry, local_name=local_name, server=server or "")
+    parts = _components(entry, local_name=local_name, server=server or "", written=written)
     said = _sentences((parts[Component.TITLE], parts[Component.DESCRIPTION]))
     rest = (parts[part] for part in (Component.SERVER, Component.TAGS, Component.PARAMETERS))
     text = _sentences((f"{parts[Component.NAME]}: {said}", *rest))
     parts[Component.DOCUMENT] = text
+    asked = (parts[Component.QUESTIONS], parts[Component.WRITTEN])
     read_only, destructive = _behaviour(entry)
     return Document(
         id=entry.id,
@@ -115,16 +127,23 @@ def render_document(entry: Entry) -> Document:
         name=entry.name,
         local_name=local_name,
         text=text[:MAX_TEXT_CHARS],
-        terms=_sentences((entry.name, text, parts[Component.QUESTIONS]))[:MAX_TERMS_CHARS],
+        terms=_sentences((entry.name, text, *asked))[:MAX_TERMS_CHARS],
         components={part: said[:MAX_TEXT_CHARS] for part, said in parts.items() if said},
         tags=entry.tags,
         read_only=read_only,
         destructive=destructive,
         depends_on=tuple(_listed(entry, DEPENDS_ON_KEY)),
+        facts=_facts(entry),
         imported=entry.source_id is not None,
         added_at_s=entry.added_at.timestamp() if entry.added_at else 0.0,
         revision=entry.revision,
     )
+
+
+def _facts(entry: Entry) -> Facts:
+    if not isinstance(entry, Tool):
+        return NO_FACTS
+    return read_facts(entry.local_name, _string(entry.description), entry.definition)
 
 
 def _behaviour(entry: Entry) -> tuple[bool | None, bool | None]:
@@ -135,16 +154,41 @@ def _behaviour(entry: Entry) -> tuple[bool | None, bool | None]:
     return _value(says.read_only), _value(says.destructive)
 
 
-def _components(entry: Entry, *, local_name: str, server: str) -> dict[Component, str]:
-    return {
+def has_questions(entry: Entry) -> bool:
+    """Whether its owner gave example questions."""
+    return next(_listed(entry, QUESTIONS_KEY), None) is not None
+
+
+def _components(
+    entry: Entry, *, local_name: str, server: str, written: Sequence[str]
+) -> dict[Component, str]:
+    declared = list(_listed(entry, QUESTIONS_KEY))
+    theirs = () if declared else _cut(written)
+    parts = {
         Component.NAME: _words_of(local_name),
         Component.TITLE: _string(entry.title),
         Component.DESCRIPTION: _string(entry.description)[:_MAX_DESCRIPTION_CHARS],
         Component.SERVER: _words_of(server),
         Component.TAGS: " ".join(entry.tags),
         Component.PARAMETERS: _sentences(_details(entry)),
-        Component.QUESTIONS: _sentences(_listed(entry, QUESTIONS_KEY)),
+        Component.WRITTEN: _sentences(theirs),
+        Component.TEMPLATES: "" if declared or theirs else _sentences(_templates(entry)),
     }
+    # A file was chosen by somebody here; a live server says what it likes.
+    heard = declared if entry.source_id else credible(declared, " ".join(parts.values()))
+    return {**parts, Component.QUESTIONS: _sentences(heard)}
+
+
+def _templates(entry: Entry) -> tuple[str, ...]:
+    """Make questions of a tool's own words."""
+    if not isinstance(entry, Tool):
+        return ()
+    parameters = [_words_of(name) for name, _ in _properties(_mapping(entry.input_schema))]
+    return template_questions(_words_of(entry.local_name), _string(entry.description), parameters)
+
+
+def _cut(questions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(question[:_MAX_LISTED_CHARS] for question in questions[:_MAX_LISTED])
 
 
 def _listed(entry: Entry, key: str) -> Iterator[str]:
@@ -159,11 +203,6 @@ def _listed(entry: Entry, key: str) -> Iterator[str]:
 def hash_text(text: str) -> str:
     """SHA-256 of a text, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def split_words(text: str) -> list[str]:
-    """Split prose or an identifier into words: at camelCase, snake_case, digits, punctuation."""
-    return [word for word in _WORD_EDGE.split(text) if word]
 
 
 def clean_text(text: str, *, limit: int) -> str:

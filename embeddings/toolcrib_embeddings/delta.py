@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,9 +19,9 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.errors import EncoderError
 
-SUFFIX: Final = ".safetensors"
+from .tensor_file import open_tensors, save_tensors
+
 _FORMAT: Final = "toolcrib-delta-1"
-_UNREADABLE: Final = (OSError, KeyError, ValueError, TypeError, RecursionError, MemoryError)
 _TALL, _WIDE = "#tall", "#wide"
 _MOST_NUMBERS: Final = 2**30
 """4 GiB, before what a small file asks for fills the memory."""
@@ -54,20 +52,13 @@ class WeightDelta:
         Raises:
             OSError: it cannot be written.
         """
-        import safetensors.numpy  # noqa: PLC0415  # no process that searches needs it
-
-        library: Any = safetensors.numpy  # partly without types
-        said = {"format": _FORMAT, "base_sha256": self.base_sha256}
+        said = {"base_sha256": self.base_sha256, "recipe": json.dumps(dict(self.recipe))}
         halves = {
             name: part.astype(np.float16)
             for whole, change in self.changes.items()
             for name, part in _thin(whole, change, rank)
         }
-        with tempfile.TemporaryDirectory(prefix=".", dir=file.parent) as work:
-            made = Path(work) / file.name
-            library.save_file(halves, made, {**said, "recipe": json.dumps(dict(self.recipe))})
-            made.chmod(0o644)  # the library leaves it to its writer alone
-            made.replace(file)
+        save_tensors(file, halves, said, form=_FORMAT)
 
     @classmethod
     def load(cls, file: Path) -> WeightDelta:
@@ -76,7 +67,7 @@ class WeightDelta:
         Raises:
             EncoderError: it is missing, damaged or no delta.
         """
-        with _opened(file) as (tensors, said):
+        with open_tensors(file, form=_FORMAT) as (tensors, said):
             names: list[str] = list(tensors.keys())
             parts = {name: tensors.get_tensor(name).astype(np.float32) for name in names}
             recipe = json.loads(said.get("recipe", "{}"))
@@ -95,7 +86,7 @@ def read_base_sha256(file: Path) -> str:
     Raises:
         EncoderError: it is missing, damaged or no delta.
     """
-    with _opened(file) as (_, said):
+    with open_tensors(file, form=_FORMAT) as (_, said):
         return said["base_sha256"]
 
 
@@ -134,18 +125,3 @@ def _factors(
     if not name.endswith(_TALL):
         return (parts[name],)
     return parts[name], parts[name.removesuffix(_TALL) + _WIDE]
-
-
-@contextmanager
-def _opened(file: Path) -> Generator[tuple[Any, Mapping[str, str]]]:
-    import safetensors  # noqa: PLC0415  # as above
-
-    library: Any = safetensors
-    try:
-        with library.safe_open(str(file), framework="numpy") as tensors:
-            said: Mapping[str, str] = tensors.metadata() or {}
-            if said.get("format") != _FORMAT:
-                raise EncoderError(f"{file} is no {_FORMAT}: `training` writes them.")
-            yield tensors, said
-    except (*_UNREADABLE, safetensors.SafetensorError) as error:
-        raise EncoderError(f"The weights in {file} cannot be read: {error}") from error

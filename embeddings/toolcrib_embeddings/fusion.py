@@ -90,16 +90,13 @@ def fuse(evidence: Evidence) -> Fused:
     return Fused(np.stack(list(summands.values())).sum(axis=0), summands, steps)
 
 
-def add_signal(
-    fused: Fused, name: str, values: FloatVector, chosen: NDArray[np.intp], weight: float
-) -> Fused:
-    """Add a standardised signal of some candidates, ``chosen`` by their places, to the scores.
+def add_signal(fused: Fused, name: str, given: FloatVector, chosen: NDArray[np.intp]) -> Fused:
+    """Add what a further signal gives to some candidates, ``chosen`` by their places.
 
-    ``values`` are theirs, in the order of ``chosen``. No other candidate passes them: those that
-    were chosen stay ahead of the rest together.
+    ``given`` is in their order, in the standard deviations that scores count in. No other
+    candidate passes them: those that were chosen stay ahead of the rest together.
     """
     added = np.zeros_like(fused.scores)
-    given = weight * _standardised(values)
     added[chosen] = given - given.min(initial=0)
     scores = fused.scores + added
     return Fused(scores, {**fused.summands, name: added}, fused.steps)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from toolcrib_registry.types import EntryId
+from toolcrib_registry.types import EntryId, NeedSource
+
+from .calibration import Grounds
 
 DENSE: Final = "dense"
 """Cosine of the query with the document."""
@@ -51,6 +53,10 @@ class Hit:
     """Near-duplicates that stand under this one, best first."""
     required_by: tuple[EntryId, ...] = ()
     """Hits that depend on it, when that is why it is here."""
+    required_how: NeedSource | None = None
+    """How that is known."""
+    required_why: str = ""
+    """The same in words, where it was learned."""
     steps: tuple[int, ...] = ()
     """Which steps of the query it answers, as places in ``Ranking.steps``."""
     likelihood: float | None = None
@@ -70,8 +76,12 @@ class Ranking:
     """Calibrated probability that anything here fits; None while nothing is calibrated."""
     abstained: bool = False
     """Whether nothing seems to fit: the hits are the nearest there are, and unlikely."""
+    grounds: Grounds | None = None
+    """How often it abstains wrongly, and what says so; None while nothing is calibrated."""
     reranked: bool = False
     """Whether the second stage ordered them."""
+    unwanted: tuple[str, ...] = ()
+    """What the query says is not wanted: it was not searched for."""
     lexical_only: str | None = None
     """Why entries were found by their words alone, all or some of them; None when none were."""
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .calibration import Calibration
+from .calibration import Calibration, Grounds, strength
+from .confirmation import Confirmation
 from .corpus import Document
 from .encoder import Encoder, FloatVector
 from .index import FaissIndex
@@ -22,12 +23,21 @@ FALSE_ABSTENTIONS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a search says of itself, and what its candidates score, in one order."""
+
+    signals: SearchSignals
+    dense: FloatVector
+    lexical: FloatVector
+    possible: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Calibrated probabilities: that anything fits, and that each candidate does."""
+    """Calibrated: the probability that anything fits, and whether it is too small to say so."""
 
     likelihood: float
     abstained: bool
-    candidates: FloatVector
 
 
 class Judge:
@@ -37,25 +47,37 @@ class Judge:
         self.calibration = calibration
         self._lexical = lexical
         self._background = Background.of(dense.vectors)
-        self._rarity = Rarity.of(
-            lexical.postings.words, rows=len(lexical), vocabulary_size=len(lexical.vocabulary)
-        )
-        self._threshold = calibration.threshold(FALSE_ABSTENTIONS)
+        self._rarity = Rarity(lexical.postings.idf(len(lexical.vocabulary)), rows=len(lexical))
 
-    def judge(
+    def measure(
         self, query: str, vector: FloatVector, *, dense: FloatVector, lexical: FloatVector
-    ) -> Verdict:
-        """Judge a search by the cosines and the BM25 scores of its candidates, in one order."""
+    ) -> Measured:
+        """Measure a search by the cosines and the BM25 scores of its candidates, in one order."""
         possible = self._possible(query)
         signals = SearchSignals.measure(
             dense, lexical, possible=possible, background=self._background.describe(vector)
         )
-        likelihood = self.calibration.likelihood(signals)
-        return Verdict(
-            likelihood,
-            likelihood < self._threshold,
-            self.calibration.hit_likelihoods(signals, dense, lexical, possible=possible),
+        return Measured(signals, dense, lexical, possible)
+
+    def judge(self, measured: Measured, confirmed: Confirmation | None = None) -> Verdict:
+        """Judge a search; ``confirmed`` questions of its tenant move the threshold."""
+        likelihood = self.calibration.likelihood(measured.signals)
+        threshold = self.calibration.threshold(FALSE_ABSTENTIONS, confirmed)
+        return Verdict(likelihood, likelihood < threshold)
+
+    def hit_likelihoods(self, measured: Measured) -> FloatVector:
+        """Return the probability that each candidate fits."""
+        return self.calibration.hit_likelihoods(
+            measured.signals, measured.dense, measured.lexical, possible=measured.possible
         )
+
+    def grounds(self, confirmed: Confirmation | None = None) -> Grounds:
+        """Tell what the error rate of its verdicts rests on."""
+        return self.calibration.grounds(FALSE_ABSTENTIONS, confirmed)
+
+    def strength(self, measured: Measured) -> float:
+        """Weigh a search's signals, on the scale that a `Confirmation` is told on."""
+        return strength(measured.signals, self.calibration.constants)
 
     def calibrated(
         self, samples: Sequence[tuple[int, Document]], dense: FaissIndex, encoder: Encoder

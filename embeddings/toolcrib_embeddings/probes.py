@@ -14,9 +14,10 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from .calibration import SHIPPED_CONSTANTS, Calibration, Constants
-from .corpus import Component, Document, split_words
+from .corpus import Component, Document
 from .encoder import Encoder, FloatMatrix, FloatVector
 from .search_signals import Background, SearchSignals
+from .words import split_words
 
 PROBED: Final = 160
 """Entries; each gives two probes."""

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from .corpus import clean_text
 
 Span: TypeAlias = tuple[int, int]
 """Start and end, in characters, of a part of a text."""
 
+MAX_QUERY_CHARS: Final = 4_000
+"""As much of a query as is read."""
 MAX_STEPS: Final = 16
 _MIN_WORDS: Final = 3
 """A shorter clause is no step: it belongs to the one before it."""
@@ -26,6 +31,25 @@ _CLAUSE_START: Final = re.compile(
     re.IGNORECASE,
 )
 _WORD: Final = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How somebody who understands a query reads it; it stands in the place of the rules."""
+
+    english: str | None = None
+    """The whole of it, where it was in another language."""
+    steps: tuple[str, ...] = ()
+    """In English, in order; one or none where it is no task of several."""
+
+
+def clean_query(query: str) -> str:
+    """Give the text of a query that is searched for and encoded: plain, and cut.
+
+    Line by line: where a line ends, a step may end. Empty when nothing in it can be read.
+    """
+    lines = query[:MAX_QUERY_CHARS].splitlines()
+    return "\n".join(line for text in lines if (line := clean_text(text, limit=MAX_QUERY_CHARS)))
 
 
 def split_steps(text: str) -> tuple[Span, ...]:

@@ -98,9 +98,10 @@ CONCATENATION: Final = Representation(((Component.DOCUMENT, 1.0),))
 """One vector of the whole text; example questions count as words only."""
 
 DEFAULT_REPRESENTATION: Final = Representation(
-    ((Component.DOCUMENT, 1.0), (Component.QUESTIONS, 1.0))
+    ((Component.DOCUMENT, 1.0), (Component.QUESTIONS, 1.0), (Component.WRITTEN, 0.25))
 )
-"""The whole text, and as much of the example questions where there are some."""
+"""The whole text, as much of the example questions where there are some, and a quarter as much of
+those that a model wrote (docs/adr/0028)."""
 
 SCALEMCP: Final = Representation(
     (

@@ -1,99 +1,119 @@
-"""The second stage: the best candidates read token by token, within a budget of time.
+"""The second stage: the best candidates read token by token.
 
-Late interaction (ColBERT, arXiv 2004.12832) with the encoder that is there anyway: each token of a
-tool's text looks for its nearest among the tokens of the query, and the mean says how much of the
-tool the query speaks of. The other direction, query to tool, added nothing where it was measured.
-Knows texts and vectors, no entries.
+Late interaction (ColBERT, arXiv 2004.12832) over token vectors that were made when the entries were
+indexed: each token of an entry's text looks for its nearest among those of the query, and each
+token of the query, or of the step of it that the entry answers best, for its nearest in the text.
+Rare word pieces weigh more, as in BM25. Nothing is encoded for it. Sums are of whole numbers, so
+that equal texts have equal scores. Knows scores and token vectors, no entries.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .encoder import FloatMatrix, FloatVector
-from .options import Rerank, SearchOptions
+from toolcrib_registry.types import EntryId
 
-MAX_RERANKED: Final = 8
+from .encoder import Encoding, FloatVector
+from .fusion import Fused, add_signal
+from .hits import TOKENS
+from .options import Rerank
+from .token_table import TokenTable
+from .tokens import SCALE, TokenMatrix, pieces, vectors
+
+MOST_RERANKED: Final = 50
 """Candidates, the best of the first stage."""
-WEIGHT: Final = 0.25
-"""Of the standardised signal, against standard deviations of the first stage's score."""
-_REMEMBERED_BYTES: Final = 32_000_000
-"""Of the tokens of candidates, some 500 of them: those read most lately cost nothing again."""
-_FIRST_GUESS_MS: Final = 0.02
-"""For each character of a candidate's text, until it has been measured."""
-_FORGETTING: Final = 0.2
+WEIGHT: Final = 0.3
+"""Of how much of a text is spoken of, standardised, in the first stage's standard deviations."""
+COVERED_WEIGHT: Final = 0.21
+"""Of how much of the query, or of its best step, a text covers, likewise."""
+_ENOUGH: Final = 0.5
+"""Of the best candidates must have token vectors, or ``Rerank.AUTO`` leaves the order as it is."""
+_LEAST: Final = 2
+"""One alone has nothing to be compared with."""
+_SMALLEST_SPREAD: Final = 1e-6
 
 
-class TokenEncoder(Protocol):
-    """Turns texts into one unit vector for each of their tokens."""
+@dataclass(frozen=True, slots=True)
+class AskedTokens:
+    """The tokens of a query."""
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
-        """Encode texts: one matrix of unit rows each; None when the model gives none."""
-        ...
+    rows: TokenMatrix
+    inside: NDArray[np.bool_]
+    """Which of them are in which step, a line each; one line of all when it is one step."""
+    rarity: FloatVector
+    """Of word pieces, as the encoder has it."""
 
-
-class Reranker:
-    """Scores candidates against a query, and knows how long that takes here."""
-
-    def __init__(self, encoder: TokenEncoder) -> None:
-        self._encoder = encoder
-        self._remembered: OrderedDict[str, FloatMatrix] = OrderedDict()
-        self._bytes = 0
-        self._ms_per_char = _FIRST_GUESS_MS
-        self._lock = threading.Lock()
-
-    def affordable(self, texts: Sequence[str], options: SearchOptions, *, spent_ms: float) -> int:
-        """Return how many of the first texts fit in what is left of the budget."""
-        if options.rerank is Rerank.OFF:
-            return 0
-        texts = texts[:MAX_RERANKED]
-        if options.rerank is Rerank.ON:
-            return len(texts)
-        left_ms = options.budget_ms - spent_ms
-        for count, text in enumerate(texts):
-            if text not in self._remembered:
-                left_ms -= self._ms_per_char * len(text)
-            if left_ms < 0:
-                return count
-        return len(texts)
-
-    def scores(self, query: str, texts: Sequence[str]) -> FloatVector | None:
-        """Return how much of each text the query speaks of; None when the model cannot say."""
-        asked = self._encoder.encode_tokens([query])
-        if asked is None:
+    @classmethod
+    def of(cls, read: Encoding, rarity: FloatVector) -> Self | None:
+        """Take those of the first text that was read; None without any."""
+        if not read.tokens or not len(read.tokens[0]):
             return None
-        known = self._read(texts)
-        return np.array([_spoken_of(asked[0], known[text]) for text in texts], dtype=np.float32)
-
-    def _read(self, texts: Sequence[str]) -> dict[str, FloatMatrix]:
-        with self._lock:
-            known = {t: self._remembered[t] for t in texts if t in self._remembered}
-            for text in known:
-                self._remembered.move_to_end(text)
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
-        if missing:
-            began = time.perf_counter()
-            matrices = self._encoder.encode_tokens(missing) or []
-            took_ms = 1e3 * (time.perf_counter() - began) / max(sum(map(len, missing)), 1)
-            known |= zip(missing, matrices, strict=True)
-            with self._lock:
-                self._ms_per_char += _FORGETTING * (took_ms - self._ms_per_char)
-                for text in missing:
-                    if text not in self._remembered:
-                        self._remembered[text] = known[text]
-                        self._bytes += known[text].nbytes
-                while self._bytes > _REMEMBERED_BYTES:
-                    self._bytes -= self._remembered.popitem(last=False)[1].nbytes
-        return known
+        rows, inside = read.tokens[0], read.inside
+        if inside is None or not inside.any():
+            inside = np.ones((1, len(rows)), dtype=np.bool_)
+        return cls(rows, inside, rarity)
 
 
-def _spoken_of(query: FloatMatrix, text: FloatMatrix) -> float:
-    if not len(query) or not len(text):
-        return 0.0
-    return float((text @ query.T).max(axis=1).mean())
+def rerank(
+    fused: Fused,
+    ids: Sequence[EntryId],
+    *,
+    how: Rerank,
+    asked: AskedTokens | None,
+    tokens: TokenTable,
+) -> Fused | None:
+    """Add what token vectors say of the best candidates; None when they say nothing.
+
+    Candidates without token vectors are taken for the average of the others.
+    """
+    if how is Rerank.OFF or asked is None or not len(tokens):
+        return None
+    best: NDArray[np.intp] = np.argsort(-fused.scores, kind="stable")[:MOST_RERANKED]
+    places: list[int] = best.tolist()
+    found = [tokens.find(ids[place]) for place in places]
+    texts = [rows for rows in found if rows is not None and len(rows)]
+    least = _ENOUGH * len(found) if how is Rerank.AUTO else 0
+    if len(texts) < max(least, _LEAST):
+        return None
+    known = np.array([rows is not None and len(rows) > 0 for rows in found])
+    given = np.zeros(len(found), dtype=np.float32)
+    spoken_of, covered = interact(asked, texts, tokens.weights(asked.rarity))
+    given[known] = WEIGHT * _standardised(spoken_of) + COVERED_WEIGHT * _standardised(covered)
+    return add_signal(fused, TOKENS, given, best)
+
+
+def interact(
+    asked: AskedTokens, texts: Sequence[TokenMatrix], weights: NDArray[np.int64]
+) -> tuple[FloatVector, FloatVector]:
+    """Return how much of each text the query speaks of, and of the query's best step each text.
+
+    Both up to 1. ``weights`` are those of word pieces; no text is empty.
+    """
+    rows = np.concatenate(texts)
+    lengths = np.array([len(text) for text in texts])
+    starts = np.cumsum(lengths) - lengths
+    # Whole numbers far below what single precision holds exactly, whatever the order of the sums.
+    likeness = vectors(rows).astype(np.float32) @ vectors(asked.rows).T.astype(np.float32)
+    weight = weights[pieces(rows)]
+    nearest = likeness.max(axis=1).astype(np.int64)
+    spoken_of = _share(np.add.reduceat(weight * nearest, starts), np.add.reduceat(weight, starts))
+    covering = np.maximum.reduceat(likeness, starts, axis=0).astype(np.int64)
+    of_step = asked.inside * weights[pieces(asked.rows)]
+    covered = _share(covering @ of_step.T, of_step.sum(axis=1)).max(axis=1)
+    return spoken_of.astype(np.float32), covered.astype(np.float32)
+
+
+def _share(sums: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    return sums / (np.maximum(weights, 1) * SCALE**2)
+
+
+def _standardised(values: FloatVector) -> FloatVector:
+    spread = float(values.std())
+    if spread <= _SMALLEST_SPREAD:
+        return np.zeros_like(values)
+    return ((values - values.mean()) / spread).astype(np.float32)

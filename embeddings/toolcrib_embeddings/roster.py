@@ -10,6 +10,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName
 
-from .corpus import Document, split_words
+from .corpus import Document
+from .needs import NO_FACTS, Facts
+from .needs_graph import Member
+from .needs_links import Links, names_abroad
+from .words import split_words
 
 _KINDS: Final = tuple(EntryKind)
 _NO_SERVER: Final = -1
 _REMEMBERED_SCOPES: Final = 64
-_KEPT_CHARS: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,11 @@ class Label(NamedTuple):
     """What is known of a row beside its kind and server."""
 
     local_name: str
-    text: str = ""
-    """The beginning of what is embedded, for what reads it again."""
     tags: tuple[str, ...] = ()
     read_only: bool | None = None
     destructive: bool | None = None
     depends_on: tuple[str, ...] = ()
+    facts: Facts = NO_FACTS
     imported: bool = False
     added_at_s: float = 0.0
     revision: int = 0
@@ -145,11 +148,11 @@ class _Labels:
 def _label(document: Document) -> Label:
     return Label(
         document.local_name or document.name,
-        document.text[:_KEPT_CHARS],
         document.tags,
         document.read_only,
         document.destructive,
         document.depends_on,
+        document.facts,
         document.imported,
         document.added_at_s,
         document.revision,
@@ -159,12 +162,13 @@ def _label(document: Document) -> Label:
 class Roster:
     """An immutable table of rows."""
 
-    def __init__(self, ids: Sequence[EntryId], labels: _Labels) -> None:
+    def __init__(self, ids: Sequence[EntryId], labels: _Labels, links: Links | None = None) -> None:
         """Take rows that are sorted by id already; see `empty` and `load`."""
         self.ids = tuple(ids)
         self.rows: Mapping[EntryId, int] = dict(zip(self.ids, range(len(self.ids)), strict=True))
         self._labels = labels
         self._masks: dict[Scope, NDArray[np.bool_]] = {}
+        self._links = links or Links()
         self._plain_names: dict[int, str] = {}
         self._rows_by_name: Mapping[str, Sequence[int]] | None = None
         self._lock = threading.Lock()
@@ -189,8 +193,16 @@ class Roster:
         """Read what `dump` gave."""
         kinds = [EntryKind(kind) for kind in data["kinds"]]
         labels = [
-            Label(name, text, tuple(tags), read_only, destructive, tuple(depends_on), *others)
-            for name, text, tags, read_only, destructive, depends_on, *others in data["labels"]
+            Label(
+                name,
+                tuple(tags),
+                read_only,
+                destructive,
+                tuple(depends_on),
+                Facts.load(facts),
+                *others,
+            )
+            for name, tags, read_only, destructive, depends_on, facts, *others in data["labels"]
         ]
         return cls(data["ids"], _Labels.of(kinds, data["servers"], labels))
 
@@ -211,7 +223,10 @@ class Roster:
         source[arrived] = len(self) + np.arange(len(last))
         newcomers = tuple(last.values())
         labels = self._labels.followed_by([upserts[number] for number in newcomers]).rows(source)
-        return Move(Roster(ids, labels), source, newcomers)
+        left = (self._server_of(self.rows[id_]) for id_ in removals if id_ in self.rows)
+        moved = (self._server_of(self.rows[id_]) for id_ in last if id_ in self.rows)
+        changed = {*left, *moved, *(upserts[number].server for number in newcomers)}
+        return Move(Roster(ids, labels, self._links.without(changed)), source, newcomers)
 
     def revisions(self) -> dict[EntryId, Revision]:
         """Tell for each row which change last touched it, as it is here."""
@@ -233,6 +248,39 @@ class Roster:
     def server_codes(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
         """Return a number for the server of each row; rows of one server have the same."""
         return self._labels.servers[rows]
+
+    def _server_of(self, row: int) -> ServerName | None:
+        code = int(self._labels.servers[row])
+        return None if code == _NO_SERVER else self._labels.server_names[code]
+
+    def needs(self, row: int) -> list[tuple[int, str]]:
+        """Tell which rows a row needs by what the schemas say, and why, the surest first.
+
+        A live server's tools need tools of that server alone; see `find_named` for imported ones.
+        """
+        server, label = self._server_of(row), self._labels.others[row]
+        if server is None or label.facts == NO_FACTS:
+            return []
+        read = partial(self._members, int(self._labels.servers[row]))
+        found = {
+            self.rows[id_]: why
+            for id_, why in self._links.find(server, self.ids[row], read)
+            if id_ in self.rows
+        }
+        for name, why in names_abroad(label.facts) if label.imported else ():
+            abroad = self.find_named(name, near=row)
+            if abroad is not None and abroad != row and not self._labels.others[abroad].destructive:
+                found.setdefault(abroad, why)
+        return list(found.items())
+
+    def _members(self, server: int) -> list[tuple[EntryId, Member]]:
+        tools = self._labels.kinds == _KINDS.index(EntryKind.TOOL)
+        rows = np.flatnonzero(tools & (self._labels.servers == server)).tolist()
+        labels = ((row, self._labels.others[row]) for row in rows)
+        return [
+            (self.ids[row], Member(one.local_name, one.facts, one.destructive is True))
+            for row, one in labels
+        ]
 
     def find_named(self, name: str, *, near: int) -> int | None:
         """Find the row that the row ``near`` means by a name, local or public.

@@ -6,9 +6,11 @@ Everything a search reads is immutable and replaced whole, so that searches neve
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,25 +21,37 @@ from toolcrib_registry.types import EntryId, Revision
 
 from .answering import Question, score_all
 from .answering import answer as rank
+from .answering import measure as measure_question
 from .calibration import LEAST_PROBES, Calibration
-from .corpus import Document, clean_text
+from .companions import NO_COMPANIONS, Companions
+from .corpus import Document
 from .encoder import Encoder, FloatVector
 from .hits import Ranking
 from .index import FaissIndex
 from .judging import Judge
 from .lessons import Lessons
 from .lexical import Bm25Index
+from .negation import read_query
 from .options import DEFAULT_OPTIONS, SearchOptions
 from .postings import Postings
 from .probes import choose
-from .queries import MAX_STEPS
+from .queries import MAX_STEPS, Reading
 from .representation import DEFAULT_REPRESENTATION, Representation
-from .rerank import Reranker
 from .roster import EVERYTHING, Roster, Scope
-from .snapshots import Header, Part, SnapshotInvalid, read_snapshot, write_snapshot
+from .snapshots import (
+    Header,
+    Part,
+    Snapshot,
+    SnapshotInvalid,
+    map_part,
+    open_snapshot,
+    write_snapshot,
+)
+from .token_table import BASE, TokenTable
+from .tokens import TokenMatrix
 from .unencoded import NoEncoder
 
-MAX_QUERY_CHARS: Final = 4_000
+_log = logging.getLogger(__name__)
 _REMEMBERED: Final = 256
 _CHANGED: Final = 0.2
 _COUNTED: Final = ("starts", "words", "counts")
@@ -55,11 +69,14 @@ class _State:
         revision: Revision,
         calibration: Calibration,
         calibrated_at: int = 0,
+        *,
+        tokens: TokenTable,
     ) -> None:
         self.dense = dense
         self.lexical = lexical
         self.revision = revision
         self.calibrated_at = calibrated_at
+        self.tokens = tokens
         self.judge = Judge(dense, lexical, calibration)
         self._answers: OrderedDict[Question, Ranking] = OrderedDict()
         self._lock = threading.Lock()
@@ -88,9 +105,9 @@ class SearchIndex:
     ) -> None:
         self.encoder = encoder
         self.representation = representation
-        self._reranker = Reranker(encoder)
         empty = FaissIndex.empty(encoder.dimension)
-        self._state = _State(empty, Bm25Index.empty(), Revision(0), Calibration.shipped())
+        words, tokens = Bm25Index.empty(), TokenTable.empty()
+        self._state = _State(empty, words, Revision(0), Calibration.shipped(), tokens=tokens)
         self._writing = threading.Lock()
 
     @property
@@ -135,17 +152,23 @@ class SearchIndex:
         scope: Scope = EVERYTHING,
         options: SearchOptions = DEFAULT_OPTIONS,
         lessons: Lessons | None = None,
+        companions: Companions | None = None,
+        reading: Reading | None = None,
     ) -> Ranking:
         """Rank what fits the query, best first, at most ``k``; ties by id.
 
         Several queries are the steps of one task: the answer covers each of the first 16. ``scope``
-        narrows the corpus before the cut; ``lessons`` are what was learned from use. An empty
-        query finds nothing. A query is read up to its first 4,000 characters.
+        narrows the corpus before the cut; ``lessons`` are what was learned from use, and
+        ``companions`` what of entries that need each other. ``reading`` says of a single query what
+        it is in English and which steps it has. An empty query finds nothing. A query is read up
+        to its first 4,000 characters, and what it says is not wanted is not searched for.
         """
         queries = [query] if isinstance(query, str) else query
-        texts = tuple(text for one in queries[:MAX_STEPS] if (text := _clean_lines(one)))
+        wishes = [wish for one in queries[:MAX_STEPS] if (wish := read_query(one)).text]
+        texts = tuple(wish.text for wish in wishes)
         state = self._state
-        question = Question(texts, k, scope, options, lessons)
+        needed = companions or NO_COMPANIONS
+        question = Question(texts, k, scope, options, lessons, reading=reading, companions=needed)
         if not texts or k < 1 or not len(state.dense):
             return Ranking()
         answer = state.find_answer(question)
@@ -156,11 +179,29 @@ class SearchIndex:
                 dense=state.dense,
                 lexical=state.lexical,
                 judge=state.judge,
-                reranker=self._reranker,
+                tokens=state.tokens,
             )
             if answer.lexical_only is None:
                 state.remember(question, answer)
-        return answer
+        unwanted = tuple(part for wish in wishes for part in wish.unwanted)
+        return replace(answer, unwanted=unwanted) if unwanted else answer
+
+    def strength(self, query: str, *, lessons: Lessons | None = None) -> float | None:
+        """Weigh what the search for a query says of itself, for a `Confirmation`; rank nothing.
+
+        None where there is nothing to search, or no vectors to search by.
+        """
+        state = self._state
+        text = read_query(query).text
+        if not text or not len(state.dense):
+            return None
+        return measure_question(
+            Question((text,), 1, EVERYTHING, DEFAULT_OPTIONS, lessons),
+            encoder=self.encoder,
+            dense=state.dense,
+            lexical=state.lexical,
+            judge=state.judge,
+        )
 
     def scores(self, query: str, *, scope: Scope = EVERYTHING) -> dict[EntryId, float]:
         """Score what fits the query by the default options: every entry of ``scope``, in no order.
@@ -168,7 +209,7 @@ class SearchIndex:
         For ranking by something else beside relevance: a fifth of what `search` takes for as many.
         """
         state = self._state
-        text = _clean_lines(query)
+        text = read_query(query).text
         if not text or not len(state.dense):
             return {}
         question = Question((text,), len(state.dense), scope, DEFAULT_OPTIONS, None)
@@ -180,8 +221,12 @@ class SearchIndex:
         removals: Collection[EntryId],
         *,
         revision: Revision,
+        tokens: Mapping[EntryId, TokenMatrix] | None = None,
     ) -> None:
         """Bring it to ``revision``; readers see all of the change or none of it.
+
+        ``tokens`` are the token vectors of upserts; those without can have them later, see
+        `add_tokens`.
 
         Raises:
             EncoderError: a vector does not fit; nothing is changed.
@@ -192,8 +237,46 @@ class SearchIndex:
             if upserts or removals:
                 dense = dense.updated(upserts, removals)
                 lexical = lexical.updated([document for document, _ in upserts], removals)
+            changed = {document.id for document, _ in upserts}
+            table = state.tokens.updated(
+                {id_: rows for id_, rows in (tokens or {}).items() if id_ in changed},
+                {*changed, *removals},
+            )
             known = state.judge.calibration
-            self._state = _State(dense, lexical, revision, known, state.calibrated_at)
+            self._state = _State(dense, lexical, revision, known, state.calibrated_at, tokens=table)
+
+    @property
+    def untokened(self) -> tuple[EntryId, ...]:
+        """Entries whose token vectors are not here yet, which the second stage passes over."""
+        state = self._state
+        if self.encoder.token_id is None or len(state.tokens) == len(state.dense):
+            return ()
+        return tuple(id_ for id_ in state.dense.roster.ids if id_ not in state.tokens)
+
+    def add_tokens(self, tokens: Sequence[tuple[Document, TokenMatrix]]) -> int:
+        """Add token vectors of entries; return how many were taken.
+
+        Those of an entry that has changed since, or is gone, are not.
+        """
+        with self._writing:
+            state = self._state
+            roster = state.dense.roster
+            arrivals = {
+                document.id: rows
+                for document, rows in tokens
+                if (row := roster.rows.get(document.id)) is not None
+                and roster.label(row).revision == document.revision
+            }
+            if arrivals:
+                self._state = _State(
+                    state.dense,
+                    state.lexical,
+                    state.revision,
+                    state.judge.calibration,
+                    state.calibrated_at,
+                    tokens=state.tokens.updated(arrivals),
+                )
+            return len(arrivals)
 
     @property
     def wants_calibration(self) -> bool:
@@ -219,7 +302,10 @@ class SearchIndex:
         learned = state.judge.calibrated(samples, state.dense, self.encoder)
         with self._writing:
             now = self._state
-            self._state = _State(now.dense, now.lexical, now.revision, learned, len(state.dense))
+            size = len(state.dense)
+            self._state = _State(
+                now.dense, now.lexical, now.revision, learned, size, tokens=now.tokens
+            )
 
     def save(self, folder: Path) -> None:
         """Write a snapshot, atomically; searches and updates go on meanwhile.
@@ -235,7 +321,33 @@ class SearchIndex:
             revision=state.revision,
             entries=len(state.dense),
         )
-        write_snapshot(folder, header, _dump(state))
+        token_id = self.encoder.token_id
+        if token_id is None or not len(state.tokens):
+            write_snapshot(folder, header, _dump(state))
+            return
+        dump = state.tokens.dump(token_id)
+        known = {BASE: dump.digest} if dump.digest else {}
+        parts = {**_dump(state), **dump.parts, BASE: dump.base}
+        digest = write_snapshot(folder, header, parts, known=known)[BASE]
+        if dump.digest is None:
+            self._look_at(state.tokens, dump.parts, folder, digest, token_id)
+
+    def _look_at(
+        self,
+        before: TokenTable,
+        parts: Mapping[str, bytes],
+        folder: Path,
+        digest: str,
+        token_id: str,
+    ) -> None:
+        """Look at token vectors in the file that was just written: their memory is free again."""
+        try:
+            after = TokenTable.load(token_id, parts, map_part(folder, BASE, digest))
+        except SnapshotInvalid:
+            return  # another process has written meanwhile; these stay in memory
+        with self._writing:
+            if self._state.tokens is before:
+                self._state.tokens = after
 
     @classmethod
     def load(
@@ -251,7 +363,8 @@ class SearchIndex:
             SnapshotInvalid: it is missing, damaged, of another format, of another encoder, or of
                 documents represented otherwise.
         """
-        header, parts = read_snapshot(folder)
+        snapshot = open_snapshot(folder, mapped=(BASE,))
+        header = snapshot.header
         if (header.encoder, header.dimension) != (encoder.id, encoder.dimension):
             raise SnapshotInvalid(
                 f"it was made by {header.encoder} ({header.dimension} numbers), "
@@ -262,14 +375,8 @@ class SearchIndex:
                 f"its documents are weighed {header.representation}, wanted is {representation.id}"
             )
         index = cls(encoder, representation=representation)
-        index._state = _load(header, parts)
+        index._state = _load(snapshot, _load_tokens(snapshot, encoder.token_id))
         return index
-
-
-def _clean_lines(query: str) -> str:
-    """Clean a query line by line: where a line ends, a step may end."""
-    lines = query[:MAX_QUERY_CHARS].splitlines()
-    return "\n".join(line for text in lines if (line := clean_text(text, limit=MAX_QUERY_CHARS)))
 
 
 def _dump(state: _State) -> dict[str, Part]:
@@ -289,7 +396,19 @@ def _dump(state: _State) -> dict[str, Part]:
     }
 
 
-def _load(header: Header, parts: Mapping[str, bytes]) -> _State:
+def _load_tokens(snapshot: Snapshot, token_id: str | None) -> TokenTable:
+    """Read token vectors; where they are damaged or another's, they are made anew, in time."""
+    if token_id is None or BASE not in snapshot.mapped:
+        return TokenTable.empty()
+    try:
+        return TokenTable.load(token_id, snapshot.parts, snapshot.mapped[BASE])
+    except ValueError as error:
+        _log.warning("Token vectors are left out of the index: %s", error)
+        return TokenTable.empty()
+
+
+def _load(snapshot: Snapshot, tokens: TokenTable) -> _State:
+    header, parts = snapshot.header, snapshot.parts
     try:
         roster = Roster.load(json.loads(parts["roster"]))
         vectors = np.frombuffer(parts["vectors"], dtype="<f4")
@@ -302,7 +421,8 @@ def _load(header: Header, parts: Mapping[str, bytes]) -> _State:
         lexical = Bm25Index(roster, words, postings, names)
     except (KeyError, ValueError, TypeError) as error:
         raise SnapshotInvalid(f"its parts do not fit together: {error}") from error
-    return _State(dense, lexical, Revision(header.revision), *_load_calibration(parts))
+    calibration = _load_calibration(parts)
+    return _State(dense, lexical, Revision(header.revision), *calibration, tokens=tokens)
 
 
 def _load_calibration(parts: Mapping[str, bytes]) -> tuple[Calibration, int]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .encoder import FloatMatrix, FloatVector
 
@@ -57,25 +56,17 @@ class Background:
         return mean, math.sqrt(max((squares + usual) / weight - mean * mean, _LEAST_SPREAD**2))
 
 
-@dataclass(frozen=True, slots=True)
 class Rarity:
     """What each word of the corpus says: the most that BM25 can give for it."""
 
-    weights: FloatVector
-    """By the word's code."""
-    unknown: float
-    """Of a word that stands nowhere."""
-
-    @classmethod
-    def of(cls, words: NDArray[np.integer[Any]], *, rows: int, vocabulary_size: int) -> Rarity:
-        """Count in how many of ``rows`` each word stands; ``words`` has it once for each."""
-        found = np.bincount(words, minlength=vocabulary_size)
-        weights = np.log1p((rows - found + 0.5) / (found + 0.5)).astype(np.float32)
-        return cls(weights, math.log1p((rows + 0.5) / 0.5))
+    def __init__(self, idf: FloatVector, *, rows: int) -> None:
+        """Take what each word says by its code (`Postings.idf`), in a corpus of ``rows``."""
+        self._idf = idf
+        self._unknown = math.log1p((rows + 0.5) / 0.5)
 
     def possible(self, codes: Iterable[int | None]) -> float:
         """Return the most that BM25 can give a question; None is a word that stands nowhere."""
-        return sum(self.unknown if code is None else float(self.weights[code]) for code in codes)
+        return sum(self._unknown if code is None else float(self._idf[code]) for code in codes)
 
 
 @dataclass(frozen=True, slots=True)

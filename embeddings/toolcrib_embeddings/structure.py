@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_registry.types import NeedSource
+
 from .encoder import FloatMatrix
 from .roster import Roster
 
@@ -30,6 +32,8 @@ class Placed:
     row: int
     alternatives: tuple[int, ...] = ()
     required_by: tuple[int, ...] = ()
+    how: NeedSource | None = None
+    why: str = ""
 
 
 def fold(
@@ -125,7 +129,8 @@ def bring_dependencies(
 
 def _placed(row: int, own: Mapping[int, Placed], wanted_by: Mapping[int, list[int]]) -> Placed:
     alternatives = own[row].alternatives if row in own else ()
-    return Placed(row, alternatives, tuple(wanted_by.get(row, ())))
+    how = NeedSource.DECLARED if row in wanted_by else None
+    return Placed(row, alternatives, tuple(wanted_by.get(row, ())), how)
 
 
 def _needs(row: int, roster: Roster) -> Iterator[int]:

@@ -9,11 +9,16 @@ from typing import Final
 
 import numpy as np
 
-from .encoder import FloatMatrix, Progress
+from .encoder import Encoding, FloatMatrix, FloatVector, Progress
 from .queries import Span
+from .tokens import SCALE, TokenMatrix
 
 _WORD: Final = re.compile(r"[a-z]+|\d+|[^\W\d_]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_TOKEN_WIDTH: Final = 64
+_MOST_TOKENS: Final = 48
+_PIECES: Final = 4_096
+_RARITY: Final = 4.0
 
 
 class HashEncoder:
@@ -44,21 +49,56 @@ class HashEncoder:
                 on_progress(row + 1)
         return vectors
 
-    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
-        """Encode a text, and each part of it as a text of its own: shape ``(1 + n, d)``."""
-        return self.encode([text, *(text[start:end] for start, end in spans)])
+    @property
+    def token_id(self) -> str | None:
+        """Its name and the size of a token's vector."""
+        return f"{self.id}/tokens-{_TOKEN_WIDTH}"
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
-        """Encode each word as a text of its own."""
-        return [self.encode(_WORD.findall(_CAMEL.sub(" ", text).lower())) for text in texts]
+    @property
+    def rarity(self) -> FloatVector:
+        """The same of every word."""
+        return np.full(_PIECES, _RARITY, dtype=np.float32)
+
+    def encode_documents(
+        self, texts: Sequence[str], *, on_progress: Progress | None = None
+    ) -> Encoding:
+        """Encode texts, and each of their first words as a text of its own."""
+        vectors = self.encode(texts, on_progress=on_progress)
+        return Encoding(vectors, tuple(_tokens(text)[:_MOST_TOKENS] for text in texts))
+
+    def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
+        """Encode a text, each part of it as a text of its own, and each word."""
+        parts = [text[start:end] for start, end in spans]
+        words = _words(text)
+        inside = [[word in of_part for word in words] for of_part in map(_words, parts)]
+        masks = np.array(inside, dtype=np.bool_).reshape(len(parts), len(words))
+        return Encoding(self.encode([text, *parts]), (_tokens(text),), masks)
 
     def _add_words(self, vector: FloatMatrix, text: str) -> None:
-        for word in _WORD.findall(_CAMEL.sub(" ", text).lower()) or ("",):
-            digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
-            number = int.from_bytes(digest, "little")
+        for word in _words(text) or ("",):
+            number = _number(word)
             vector[number % self._dimension] += 1.0 if number >> 63 else -1.0
         length = float(np.linalg.norm(vector))
         if length > 0:
             vector /= length
         else:
             vector[0] = 1.0  # opposite words met in one place: any unit vector is as good
+
+
+def _tokens(text: str) -> TokenMatrix:
+    words = _words(text)
+    numbers = [_number(word) for word in words]
+    vectors = np.zeros((len(words), _TOKEN_WIDTH), dtype=np.int8)
+    for row, number in zip(vectors, numbers, strict=True):
+        row[number % _TOKEN_WIDTH] = SCALE
+    pieces = np.array([[number % _PIECES] for number in numbers], dtype="<u2").reshape(-1, 1)
+    return np.hstack((vectors, pieces.view(np.int8)))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(_CAMEL.sub(" ", text).lower())
+
+
+def _number(word: str) -> int:
+    digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from .encoder import FloatMatrix, Progress
+from .encoder import Encoding, FloatMatrix, FloatVector, Progress
 from .queries import Span
 
 _ID: Final = "none"
@@ -38,12 +38,22 @@ class NoEncoder:
             on_progress(len(texts))
         return np.zeros((len(texts), self.dimension), dtype=np.float32)
 
-    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
-        """Give a text and each part of it the zero vector."""
-        del text
-        return np.zeros((1 + len(spans), self.dimension), dtype=np.float32)
+    @property
+    def token_id(self) -> None:
+        """Nothing: there are no tokens."""
+        return
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
-        """Give nothing: there are no tokens."""
-        del texts
-        return None
+    @property
+    def rarity(self) -> FloatVector:
+        """Nothing, for the same reason."""
+        return np.empty(0, dtype=np.float32)
+
+    def encode_documents(
+        self, texts: Sequence[str], *, on_progress: Progress | None = None
+    ) -> Encoding:
+        """Give each text the zero vector."""
+        return Encoding(self.encode(texts, on_progress=on_progress))
+
+    def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
+        """Give a text and each part of it the zero vector."""
+        return Encoding(self.encode([text] * (1 + len(spans))))

@@ -6,17 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from toolcrib_embeddings.calibration import (
-    LEAST_CONFIRMED,
-    LEAST_PROBES,
-    Basis,
-    Calibration,
-    strength,
-)
+from toolcrib_embeddings.calibration import LEAST_PROBES, Basis, Calibration, strength
+from toolcrib_embeddings.confirmation import Answered, confirm
 from toolcrib_embeddings.search_signals import Background, Rarity, SearchSignals, joint_evidence
 
 SIGNALS = st.builds(
@@ -150,7 +145,7 @@ def test_a_registry_of_almost_nothing_has_the_usual_background(count):
 
 
 def test_a_rare_word_says_more_than_a_common_one_and_an_unknown_one_most():
-    rarity = Rarity.of(np.array([0, 0, 0, 1]), rows=4, vocabulary_size=3)
+    rarity = Rarity(np.array([0.3, 1.2, 2.3], dtype=np.float32), rows=4)
     common, rare = rarity.possible([0]), rarity.possible([1])
     assert common < rare < rarity.possible([None])
     assert rarity.possible([0, 1, 1]) == pytest.approx(common + 2 * rare)
@@ -160,46 +155,32 @@ def test_a_rare_word_says_more_than_a_common_one_and_an_unknown_one_most():
 # --- thresholds ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=10, deadline=None)
-@given(
-    st.integers(0, 10_000),
-    st.sampled_from([0.02, 0.05, 0.1, 0.25, 0.5]),
-    st.integers(LEAST_CONFIRMED, 100),
-)
-def test_the_stated_error_rate_holds_on_exchangeable_questions(seed, rate, confirmed):
-    """The expected share lies between rate - 1/(n+1) and rate; here the mean of 100 draws."""
-    random = np.random.default_rng(seed)
-    draws = random.gamma(2.0, 0.2, size=(100, confirmed + 20))
-    shares = []
-    for draw in draws:
-        known = [SearchSignals(float(v)) for v in draw[:confirmed]]
-        calibration = Calibration.shipped().confirmed_by(known)
-        threshold = calibration.threshold(rate)
-        unseen = [calibration.likelihood(SearchSignals(float(v))) for v in draw[confirmed:]]
-        shares.append(np.mean(np.array(unseen) < threshold))
-    noise = 4 * float(np.std(shares)) / math.sqrt(len(shares)) + 0.005
-    assert rate - 1 / (confirmed + 1) - noise <= np.mean(shares) <= rate + noise
-
-
 @given(SIGNALS, RATES, RATES)
 def test_a_larger_error_rate_never_abstains_less(signals, one, other):
     low, high = sorted((one, other))
-    for calibration in (
-        Calibration.shipped(),
-        Calibration.shipped().confirmed_by(signals_around(0.5, 80)),
-    ):
-        assert calibration.threshold(low) <= calibration.threshold(high)
-        abstains_at_low = calibration.likelihood(signals) < calibration.threshold(low)
-        abstains_at_high = calibration.likelihood(signals) < calibration.threshold(high)
-        assert abstains_at_high or not abstains_at_low
+    calibration = Calibration.shipped()
+    assert calibration.threshold(low) <= calibration.threshold(high)
+    abstains_at_low = calibration.likelihood(signals) < calibration.threshold(low)
+    abstains_at_high = calibration.likelihood(signals) < calibration.threshold(high)
+    assert abstains_at_high or not abstains_at_low
 
 
-def test_with_few_confirmed_questions_an_error_rate_of_nothing_never_abstains():
-    calibration = Calibration.shipped().confirmed_by(signals_around(0.5, 60))
-    assert calibration.basis is Basis.CONFIRMED
-    assert calibration.threshold(0.0) == 0
-    assert calibration.threshold(0.01) == 0
-    assert 0 < calibration.threshold(0.1) < 1
+def test_confirmed_questions_move_the_threshold_and_are_what_it_rests_on():
+    calibration = Calibration.shipped()
+    own = calibration.threshold(0.1)
+    for each, is_higher in ((0.1, False), (0.9, True)):
+        answered = [Answered(strength(s), frozenset({"p"})) for s in signals_around(each, 60)]
+        confirmed = confirm(answered, error_rate=0.1)
+        assert (calibration.threshold(0.1, confirmed) > own) is is_higher
+        grounds = calibration.grounds(0.1, confirmed)
+        assert (grounds.basis, str(grounds)) == (Basis.CONFIRMED, "confirmed questions, 60")
+    assert str(calibration.grounds(0.1)) == "the shipped scale"
+
+
+def test_questions_confirmed_for_another_error_rate_are_refused():
+    answered = [Answered(1.0, frozenset({"p"}))] * 60
+    with pytest.raises(ValueError, match=r"for 0\.1, not 0\.2"):
+        Calibration.shipped().threshold(0.2, confirm(answered, error_rate=0.1))
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, math.nan])
@@ -232,19 +213,9 @@ def test_too_few_probes_leave_the_shipped_scale():
     assert Calibration.fit([], []) == Calibration.shipped()
 
 
-def test_too_few_confirmed_questions_change_nothing():
-    shipped = Calibration.shipped()
-    assert shipped.confirmed_by(signals_around(0.5, LEAST_CONFIRMED - 1)) == shipped
-
-
-@given(
-    st.floats(-20, 20),
-    st.lists(SIGNALS, min_size=LEAST_CONFIRMED, max_size=LEAST_CONFIRMED + 10),
-    SIGNALS,
-    RATES,
-)
-def test_what_is_dumped_is_loaded(level, answered, signals, rate):
-    calibration = replace(Calibration.shipped(), level=level).confirmed_by(answered)
+@given(st.floats(-20, 20), SIGNALS, RATES)
+def test_what_is_dumped_is_loaded(level, signals, rate):
+    calibration = replace(Calibration.shipped(), level=level)
     loaded = Calibration.load(json.loads(json.dumps(calibration.dump())))
     assert loaded == calibration
     assert loaded.likelihood(signals) == calibration.likelihood(signals)
@@ -258,8 +229,6 @@ def test_what_is_dumped_is_loaded(level, answered, signals, rate):
         {"level": math.nan},
         {"level": "high"},
         {"level": None},
-        {"confirmed": [math.inf]},
-        {"confirmed": 3},
         {"weights": [1.0, 2.0, 3.0]},
     ],
 )

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from toolcrib_embeddings.corpus import (
     MAX_TERMS_CHARS,
     MAX_TEXT_CHARS,
+    Component,
     render_document,
-    split_words,
 )
+from toolcrib_embeddings.words import split_words
 from toolcrib_registry.types import (
+    QUESTIONS_KEY,
     EntryKind,
     Known,
     Model,
@@ -202,3 +204,27 @@ def test_any_json_gives_bounded_text_that_can_be_stored(
         assert len(document.text.encode("utf-8")) <= 4 * MAX_TEXT_CHARS
         assert "\0" not in document.text + document.terms
         assert len(document.text_hash) == 64
+
+
+def test_written_questions_are_a_part_of_their_own_and_count_as_words():
+    document = render_document(_tool(), written=["When is noon in Tokyo?", "x" * 999])
+    written = document.components[Component.WRITTEN]
+    assert written.startswith("When is noon in Tokyo?. xxx")
+    assert "noon in Tokyo" in document.terms
+    assert "noon in Tokyo" not in document.text
+    assert Component.QUESTIONS not in document.components
+    assert Component.TEMPLATES not in document.components
+
+
+def test_declared_questions_win_over_written_ones():
+    declared = {"_meta": {QUESTIONS_KEY: ["What time is it?"]}}
+    document = render_document(_tool(declared), written=["When is noon in Tokyo?"])
+    assert document.components[Component.QUESTIONS] == "What time is it?"
+    assert Component.WRITTEN not in document.components
+    assert "noon" not in document.terms
+
+
+def test_templates_stand_where_there_are_no_questions_and_are_no_words():
+    document = render_document(_tool())
+    assert "I need to convert a time between zones" in document.components[Component.TEMPLATES]
+    assert "I need to" not in document.terms

@@ -119,7 +119,7 @@ def test_a_span_has_its_own_vector_in_the_pass_of_the_whole(
 ):
     text = "Convert a time to UTC. Then send an email to Anna."
     spans = [(0, 22), (28, len(text))]
-    whole, time, mail = real_encoder.encode_spans(text, spans)
+    whole, time, mail = real_encoder.encode_query(text, spans).vectors
     assert np.allclose(whole, real_encoder.encode([text])[0], atol=1e-5)
     assert np.allclose(np.linalg.norm([time, mail], axis=1), 1, atol=1e-5)
     alone = real_encoder.encode(["Convert a time to UTC.", "send an email to Anna."])
@@ -132,7 +132,8 @@ def test_a_span_beyond_what_the_model_reads_means_what_the_text_does(
     real_encoder: SentenceTransformerEncoder,
 ):
     text = "time " * 600
-    whole, beyond, nothing = real_encoder.encode_spans(text, [(2_800, 2_900), (3, 3)])
+    read = real_encoder.encode_query(text, [(2_800, 2_900), (3, 3)])
+    whole, beyond, nothing = read.vectors
     assert np.allclose(whole, beyond, atol=1e-5)
     assert np.allclose(whole, nothing, atol=1e-5)
-    assert real_encoder.encode_spans("a", []).shape == (1, real_encoder.dimension)
+    assert real_encoder.encode_query("a").vectors.shape == (1, real_encoder.dimension)

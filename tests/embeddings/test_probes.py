@@ -8,12 +8,13 @@ import pytest
 
 from toolcrib_embeddings import Document, SentenceTransformerEncoder
 from toolcrib_embeddings.calibration import Basis, Calibration
-from toolcrib_embeddings.corpus import Component, split_words
+from toolcrib_embeddings.corpus import Component
 from toolcrib_embeddings.encoder import Encoder
 from toolcrib_embeddings.lexical import Bm25Index, Stemmer
 from toolcrib_embeddings.probes import calibrate, choose, make_probes, measure_probes
 from toolcrib_embeddings.search_signals import Background, Rarity, SearchSignals
 from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_embeddings.words import split_words
 
 TOOLS = {
     "convert_time": "Convert a clock time from one timezone to another timezone",
@@ -53,11 +54,8 @@ class Registry:
         by_id = {document.id: document for document in documents}
         self.documents = [by_id[id_] for id_ in self.lexical.roster.ids]
         self.vectors = encoder.encode([document.text for document in self.documents])
-        self.rarity = Rarity.of(
-            self.lexical.postings.words,
-            rows=len(self.documents),
-            vocabulary_size=len(self.lexical.vocabulary),
-        )
+        idf = self.lexical.postings.idf(len(self.lexical.vocabulary))
+        self.rarity = Rarity(idf, rows=len(self.documents))
 
     def word_scores(self, text):
         scores = np.zeros(len(self.documents), dtype=np.float32)

@@ -99,7 +99,7 @@ def test_another_format_is_named(tmp_path: Path):
     write_snapshot(tmp_path, HEADER, PARTS)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(SnapshotInvalid, match="its format is 99, expected 3"):
+    with pytest.raises(SnapshotInvalid, match="its format is 99, expected 4"):
         read_snapshot(tmp_path)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toolcrib_embeddings import Document, NoEncoder, Rerank, SearchIndex, SearchOptions
-from toolcrib_embeddings.encoder import FloatMatrix, Progress
+from toolcrib_embeddings.encoder import Encoding, FloatMatrix, Progress
 from toolcrib_embeddings.index import FaissIndex
 from toolcrib_embeddings.queries import Span
 from toolcrib_embeddings.testing import HashEncoder
@@ -53,7 +53,7 @@ class Failing(HashEncoder):
     def encode(self, texts: Sequence[str], *, on_progress: Progress | None = None) -> FloatMatrix:
         raise EncoderError("out of memory")
 
-    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
+    def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
         raise EncoderError("out of memory")
 
 

@@ -84,7 +84,7 @@ def train(body: Trainee, sets: Sequence[Prepared], recipe: Recipe, *, checkpoint
         if step <= first:
             continue  # drawn again, so that chance goes on where it was
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _rate(step, recipe)
+            group["lr"] = recipe.learning_rate * warmed(step, recipe.warm_up_steps, recipe.steps)
         losses.append(_step(body, optimizer, batch, recipe))
         if step % _STEPS_BETWEEN_CHECKPOINTS == 0 or step == recipe.steps:
             state.dump(step)
@@ -180,11 +180,9 @@ def _epoch(
     return epoch
 
 
-def _rate(step: int, recipe: Recipe) -> float:
+def warmed(step: int, warm_up_steps: int, steps: int) -> float:
     """Rise to 1 in the first steps, then fall in a line."""
-    return min(1.0, step / max(1, recipe.warm_up_steps)) * max(
-        _LOWEST_RATE, 1 - (step - 1) / recipe.steps
-    )
+    return min(1.0, step / max(1, warm_up_steps)) * max(_LOWEST_RATE, 1 - (step - 1) / steps)
 
 
 def _key(sets: Sequence[Prepared], recipe: Recipe) -> str:

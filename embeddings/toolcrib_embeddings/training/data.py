@@ -73,6 +73,15 @@ def read_query_set(folder: Path) -> QuerySet:
     return QuerySet(folder.resolve().name, documents, tuple(queries))
 
 
+def read_documents(catalogue: Path) -> tuple[Document, ...]:
+    """Read a ``tools.jsonl`` without queries.
+
+    Raises:
+        DataError: the file is missing or a line is not what it must be.
+    """
+    return tuple(render_document(_tool(row)) for row in _rows(catalogue))
+
+
 def read_pairs(catalogue: Path, *, limit: int, seed: int) -> list[Pair]:
     """Make up to ``limit`` pairs from the descriptions of a ``tools.jsonl``.
 

@@ -103,12 +103,16 @@ class Ranking:
 
     def rank(self, query: str, vector: FloatVector) -> list[int]:
         """Return the best rows, best first."""
+        return self.score(query, vector)[0].tolist()
+
+    def score(self, query: str, vector: FloatVector) -> tuple[NDArray[np.intp], FloatVector]:
+        """Return the best rows, best first, and their scores."""
         meant = self._vectors @ vector
         words = self._lexical.scores([query], self._ids)[0]
         rows = np.union1d(_best(meant, _RECALLED), _best(words, _RECALLED))
         fused = _DENSE * _standardised(meant[rows]) + (1 - _DENSE) * _standardised(words[rows])
-        best: list[int] = rows[np.argsort(-fused, kind="stable")].tolist()
-        return best
+        order = np.argsort(-fused, kind="stable")
+        return rows[order], fused[order].astype(np.float32)
 
 
 def _best(scores: FloatVector, count: int) -> NDArray[np.intp]:

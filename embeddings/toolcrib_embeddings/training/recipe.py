@@ -35,3 +35,32 @@ class Recipe:
     """How far from the base to the trained weights the result lies (WiSE-FT, arXiv 2109.01903)."""
     rank: int = 64
     """Directions of each matrix that are kept: a quarter of the size, and the same ranking."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateRecipe:
+    """What the second stage's head is trained on, how hard, and what it keeps of a text."""
+
+    seed: int = 11
+    numbers: int = 128
+    """That each token's vector has; a byte each."""
+    tokens: int = 64
+    """Of each document that are kept."""
+    flattening: float = 0.25
+    """How far directions that all tokens share are held down where training starts from."""
+    rounds: int = 0
+    """Times that each query is learned from; 0 keeps the head that training starts from, since
+    no training gained on sets left out: see docs/models/toolcrib-late.md."""
+    queries_per_set: int = 150
+    batch_size: int = 8
+    candidates: int = 80
+    """Of the first stage, among which negatives are."""
+    negatives: int = 15
+    """A query; half of them the first stage's best, the others from anywhere in its ranking."""
+    alike: float = 0.95
+    """Documents whose vectors are this near to an answer's are no negatives."""
+    answers_kept: int = 3
+    learning_rate: float = 1e-3
+    warm_up_steps: int = 15
+    catalogue_documents: int = 1_200
+    """Whose token states say which directions there are; word pieces are counted in all of them."""
