@@ -7,7 +7,7 @@ nothing more: no clean-up, no release, as after SIGKILL.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,14 +81,16 @@ class Fuse:
 
 
 class _GuardedStore:
-    """A store whose every call is two steps: one before it, one after."""
+    """A store, or a part of one, whose every call is two steps: one before it, one after."""
 
-    def __init__(self, store: Store, fuse: Fuse) -> None:
+    def __init__(self, store: object, fuse: Fuse) -> None:
         self._store = store
         self._fuse = fuse
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
+        if not callable(method):
+            return _GuardedStore(method, self._fuse)
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
             self._fuse.step()

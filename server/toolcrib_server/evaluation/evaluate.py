@@ -141,10 +141,11 @@ def _measure(
     show_progress: ShowProgress,
 ) -> _Measured:
     with show_progress(f"{each.name}: encoding") as bar:
+        tokens = vectors.tokens([d.text for d in each.documents], on_progress=bar)
         rows = _embed(each, plan.representation, vectors, bar)
     meter = MeteredEncoder(encoder, vectors)
     began = time.perf_counter()
-    index = build_index(meter, plan.representation, each.documents, rows)
+    index = build_index(meter, plan.representation, each.documents, rows, tokens)
     index_ms = 1e3 * (time.perf_counter() - began)
     rss_indexed = _rss()
     trials: list[Trial] = []

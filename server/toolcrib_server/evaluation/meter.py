@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolcrib_embeddings.encoder import Encoder, FloatMatrix, FloatVector, Progress
+from toolcrib_embeddings.encoder import Encoder, Encoding, FloatMatrix, FloatVector, Progress
 from toolcrib_embeddings.queries import Span
+from toolcrib_embeddings.tokens import TokenMatrix
 
 from .vectors import VectorCache
 
@@ -37,6 +38,8 @@ class MeteredEncoder:
         self._encoder = encoder
         self._cache = cache
         self._known: dict[str, FloatVector] = {}
+        self._tokens: dict[str, TokenMatrix] = {}
+        self._fresh_tokens: dict[str, TokenMatrix] = {}
         self._costs_ms: dict[tuple[str, ...], float] = {}
         self._calls: list[tuple[str, ...]] = []
         self._inside_ms = 0.0
@@ -58,14 +61,41 @@ class MeteredEncoder:
             on_progress(len(texts))
         return vectors
 
-    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
+    @property
+    def token_id(self) -> str | None:
+        """That of the encoder."""
+        return self._encoder.token_id
+
+    @property
+    def rarity(self) -> FloatVector:
+        """That of the encoder."""
+        return self._encoder.rarity
+
+    def encode_documents(
+        self, texts: Sequence[str], *, on_progress: Progress | None = None
+    ) -> Encoding:
+        """Encode texts anew, with their token vectors."""
+        return self._encoder.encode_documents(texts, on_progress=on_progress)
+
+    def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
         """Encode a text, and parts of it as they are meant within it."""
         keys = (text, *(f"{text}\0{start}:{end}" for start, end in spans))
-        return self._answer(keys, lambda: self._encoder.encode_spans(text, spans))
+        known = self.token_id is None or self._find_tokens(text) is not None
+        vectors = self._answer(keys, lambda: self._read(text, spans), known=known)
+        tokens = self._tokens.get(text)
+        return Encoding(vectors, None if tokens is None else (tokens,))
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
-        """Encode each token of each text, anew every time: they are too many to keep."""
-        return self._encoder.encode_tokens(texts)
+    def _read(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
+        read = self._encoder.encode_query(text, spans)
+        if read.tokens:
+            self._tokens[text] = self._fresh_tokens[_query_key(text)] = read.tokens[0]
+        return read.vectors
+
+    def _find_tokens(self, text: str) -> TokenMatrix | None:
+        if text not in self._tokens:
+            for rows in self._cache.find_tokens([_query_key(text)]).values():
+                self._tokens[text] = rows
+        return self._tokens.get(text)
 
     def lap(self) -> Lap:
         """Tell what encoding took since the last time, and start anew."""
@@ -75,11 +105,13 @@ class MeteredEncoder:
         self._calls, self._inside_ms = [], 0.0
         return lap
 
-    def _answer(self, keys: tuple[str, ...], encode: Callable[[], FloatMatrix]) -> FloatMatrix:
+    def _answer(
+        self, keys: tuple[str, ...], encode: Callable[[], FloatMatrix], *, known: bool = True
+    ) -> FloatMatrix:
         """Give what is known under the keys, unless it is missing or has to be timed."""
         began = time.perf_counter()
         self._calls.append(keys)
-        vectors = self._find(keys)
+        vectors = self._find(keys) if known else None
         if vectors is None or (self.is_sampling and keys not in self._costs_ms):
             vectors = self._encode(keys, encode)
         self._inside_ms += 1e3 * (time.perf_counter() - began)
@@ -108,3 +140,10 @@ class MeteredEncoder:
         new = [key for key in fresh if key not in kept]
         if new:
             self._cache.put(new, np.array([self._known[key] for key in new]))
+        self._cache.put_tokens(self._fresh_tokens)
+        self._fresh_tokens = {}
+
+
+def _query_key(text: str) -> str:
+    """Name the token vectors of a query apart from those of a document, which are cut."""
+    return f"query\0{text}"

@@ -12,6 +12,7 @@ from typing import Final
 from toolcrib_embeddings import Document, SearchIndex
 from toolcrib_embeddings.encoder import Encoder, FloatMatrix
 from toolcrib_embeddings.representation import Representation
+from toolcrib_embeddings.tokens import TokenMatrix
 from toolcrib_registry.types import EntryId, Revision
 
 from .configurations import Configuration
@@ -48,10 +49,13 @@ def build_index(
     representation: Representation,
     documents: Sequence[Document],
     vectors: FloatMatrix,
+    tokens: Mapping[str, TokenMatrix],
 ) -> SearchIndex:
-    """Index documents as the product does."""
+    """Index documents as the product does; ``tokens`` has token vectors by text."""
     index = SearchIndex(encoder, representation=representation)
-    index.update(list(zip(documents, vectors, strict=True)), (), revision=Revision(1))
+    by_id = {each.id: tokens[each.text] for each in documents if each.text in tokens}
+    upserts = list(zip(documents, vectors, strict=True))
+    index.update(upserts, (), revision=Revision(1), tokens=by_id)
     return index
 
 

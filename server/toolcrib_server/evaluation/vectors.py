@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -17,6 +17,7 @@ from typing import Final, Self
 import numpy as np
 
 from toolcrib_embeddings.encoder import Encoder, FloatMatrix, FloatVector
+from toolcrib_embeddings.tokens import TokenMatrix, dump_tokens, load_tokens
 
 _FILE: Final = "vectors.db"
 _SCHEMA: Final = (
@@ -55,26 +56,46 @@ class VectorCache:
 
     def find(self, texts: Iterable[str]) -> dict[str, FloatVector]:
         """Find the vectors of those texts that have one here."""
+        found = self._find(self._encoder.id, texts)
+        vectors = {text: np.frombuffer(raw, dtype="<f4") for text, raw in found.items()}
+        sized = {t: v for t, v in vectors.items() if len(v) == self._encoder.dimension}
+        return {text: vector.astype(np.float32) for text, vector in sized.items()}
+
+    def find_tokens(self, texts: Iterable[str]) -> dict[str, TokenMatrix]:
+        """Find the token vectors of those texts that have some here."""
+        if self._encoder.token_id is None:
+            return {}
+        found = self._find(self._encoder.token_id, texts)
+        return {text: load_tokens(raw) for text, raw in found.items()}
+
+    def put(self, texts: Sequence[str], vectors: FloatMatrix) -> None:
+        """Keep vectors, in one transaction."""
+        rows = zip(texts, vectors, strict=True)
+        self._put(
+            self._encoder.id,
+            {text: np.ascontiguousarray(row, dtype="<f4").tobytes() for text, row in rows},
+        )
+
+    def put_tokens(self, tokens: Mapping[str, TokenMatrix]) -> None:
+        """Keep token vectors, in one transaction."""
+        if self._encoder.token_id is not None:
+            raw = {text: dump_tokens(rows) for text, rows in tokens.items()}
+            self._put(self._encoder.token_id, raw)
+
+    def _find(self, encoder_id: str, texts: Iterable[str]) -> dict[str, bytes]:
         by_hash = {_hash(text): text for text in texts}
-        found: dict[str, FloatVector] = {}
+        found: dict[str, bytes] = {}
         for some in _chunks(list(by_hash), _ASKED_AT_ONCE):
             marks = ",".join("?" * len(some))
             rows = self._database.execute(
                 f"SELECT text, vector FROM vectors WHERE encoder = ? AND text IN ({marks})",  # noqa: S608  # marks only
-                (self._encoder.id, *some),
+                (encoder_id, *some),
             )
-            for key, raw in rows:
-                vector = np.frombuffer(raw, dtype="<f4")
-                if len(vector) == self._encoder.dimension:
-                    found[by_hash[key]] = vector.astype(np.float32)
+            found.update((by_hash[key], raw) for key, raw in rows)
         return found
 
-    def put(self, texts: Sequence[str], vectors: FloatMatrix) -> None:
-        """Keep vectors, in one transaction."""
-        rows = [
-            (self._encoder.id, _hash(text), np.ascontiguousarray(row, dtype="<f4").tobytes())
-            for text, row in zip(texts, vectors, strict=True)
-        ]
+    def _put(self, encoder_id: str, raw: Mapping[str, bytes]) -> None:
+        rows = [(encoder_id, _hash(text), held) for text, held in raw.items()]
         try:
             with self._database:
                 self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
@@ -90,14 +111,39 @@ class VectorCache:
         """
         known = self.find(texts)
         missing = sorted({text for text in texts if text not in known}, key=len)
-        for start in range(0, len(missing), _ENCODED_AT_ONCE):
-            some = missing[start : start + _ENCODED_AT_ONCE]
+        for done, some in _steps(missing):
             vectors = self._encoder.encode(some)
             self.put(some, vectors)
             known |= zip(some, vectors, strict=True)
             if on_progress:
-                on_progress(start + len(some), len(missing))
+                on_progress(done + len(some), len(missing))
         return np.array([known[text] for text in texts], dtype=np.float32)
+
+    def tokens(
+        self, texts: Sequence[str], *, on_progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, TokenMatrix]:
+        """Give the token vectors of texts; those that are new are encoded, and kept.
+
+        Their vectors are kept with them. Empty where the encoder makes no token vectors.
+        """
+        if self._encoder.token_id is None:
+            return {}
+        known = self.find_tokens(texts)
+        missing = sorted({text for text in texts if text not in known}, key=len)
+        for done, some in _steps(missing):
+            read = self._encoder.encode_documents(some)
+            fresh = dict(zip(some, read.tokens or (), strict=True))
+            self.put(some, read.vectors)
+            self.put_tokens(fresh)
+            known |= fresh
+            if on_progress:
+                on_progress(done + len(some), len(missing))
+        return known
+
+
+def _steps(texts: list[str]) -> Iterator[tuple[int, list[str]]]:
+    for start in range(0, len(texts), _ENCODED_AT_ONCE):
+        yield start, texts[start : start + _ENCODED_AT_ONCE]
 
 
 def _open(folder: Path | None) -> sqlite3.Connection:

@@ -14,6 +14,7 @@ import anyio.to_thread
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryId, Outcome, Verdict
 
+from .companions import CompanionDesk
 from .learner import Learner
 from .mode import LearningMode
 from .recorder import MAX_QUERY_CHARS, OutcomeLog
@@ -26,11 +27,21 @@ Recall = Callable[[str], Awaitable[Sequence[EntryId]]]
 class FeedbackDesk:
     """What the faces ask of learning."""
 
-    def __init__(self, store: Store, log: OutcomeLog, learner: Learner, recall: Recall) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log: OutcomeLog,
+        learner: Learner,
+        recall: Recall,
+        *,
+        companions: CompanionDesk | None = None,
+    ) -> None:
+        """``companions`` are what was learned from calls; without, nothing was."""
         self._store = store
         self._log = log
         self._learner = learner
         self._recall = recall
+        self._companions = companions
 
     @property
     def mode(self) -> LearningMode:
@@ -80,6 +91,8 @@ class FeedbackDesk:
             tenant=tenant,
             before=before,
         )
+        if self._companions is not None:
+            await self._companions.forget(principal=principal, tenant=tenant, before=before)
         return gone.outcomes
 
     async def states(self) -> tuple[TenantState, ...]:

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,13 +21,14 @@ from toolcrib_registry.errors import EncoderError, NotPermitted, ToolcribError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Forgotten, Learned, Outcome
 
+from .confirming import confirm_by
 from .gate import decide
-from .library import documents, plain_query, query_vectors, vectors_of
+from .library import documents, query_vectors, vectors_of
 from .mode import LearningMode, Sharing
 from .recorder import utc_now
 from .replay import Arm, replay
 from .retrieval import IndexRetriever
-from .standing import TenantState, arm_in_use, render_report, state_of
+from .standing import TenantState, arm_in_use, confirmation_of, is_due, render_report, state_of
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder, SearchIndex
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK_S: Final = 60.0
-_FEWEST_NEW: Final = 50
-"""Outcomes before a tenant is learned from again, or a fifth of what it was learned from."""
-_NEW_SHARE: Final = 0.2
-_EVERY_H: Final = 24
 
 
 class Learner:
@@ -155,14 +152,13 @@ class Learner:
         self, index: SearchIndex, tenant: str, count: int, *, learn: bool
     ) -> Lessons | None:
         learned = self._store.find_learned(tenant, index.encoder.id)
-        if learn and _is_due(learned, count, now=self._now()):
+        if learn and is_due(learned, count, now=self._now()):
             learned = self._learn(index, tenant)
-        arm = arm_in_use(learned)
-        if learned is None or arm is None:
+        if learned is None or not (arm_in_use(learned) or confirmation_of(learned)):
             return None
-        return self._lessons(index.encoder, learned, arm, count)
+        return self._lessons(index.encoder, learned, arm_in_use(learned), count)
 
-    def _lessons(self, encoder: Encoder, learned: Learned, arm: Arm, count: int) -> Lessons:
+    def _lessons(self, encoder: Encoder, learned: Learned, arm: Arm | None, count: int) -> Lessons:
         from toolcrib_embeddings.adapter import QueryAdapter  # noqa: PLC0415  # slow to import
         from toolcrib_embeddings.lessons import Lessons  # noqa: PLC0415  # the same
         from toolcrib_embeddings.memory import QueryMemory  # noqa: PLC0415  # the same
@@ -173,14 +169,16 @@ class Learner:
         if current is not None and current.version == version:
             return current
         adapter = memory = None
-        if arm.adapter and learned.adapter:
+        if arm and arm.adapter and learned.adapter:
             adapter = QueryAdapter.load(
                 learned.adapter, encoder_id=encoder.id, dimension=encoder.dimension
             )
-        if arm.strength:
+        strength = arm.strength if arm else 0.0
+        if strength:
             outcomes = self._read(learned.tenant)
             memory = QueryMemory.of(outcomes, query_vectors(self._store, encoder, outcomes))
-        return Lessons(learned.tenant, version, adapter, memory, arm.strength)
+        confirmed = confirmation_of(learned)
+        return Lessons(learned.tenant, version, adapter, memory, strength, confirmed)
 
     def _learn(
         self,
@@ -190,6 +188,7 @@ class Learner:
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Learned:
         from toolcrib_embeddings.adapter import train_adapter  # noqa: PLC0415  # slow to import
+        from toolcrib_embeddings.negation import read_query  # noqa: PLC0415  # the same
 
         seen = self._forgotten[tenant]
         encoder, outcomes = index.encoder, self._read(tenant)
@@ -197,7 +196,7 @@ class Learner:
         live = self._store.iter_entries(live=True)
         corpus = documents(self._store, encoder, index.representation, live)
         vectors = vectors_of(encoder, queries, corpus)
-        texts = {plain_query(one.query): queries[one.query_hash] for one in outcomes}
+        texts = {read_query(one.query).text: queries[one.query_hash] for one in outcomes}
         retriever = IndexRetriever(corpus, encoder, texts)
         report = replay(outcomes, retriever, vectors, on_progress=on_progress)
         previous = arm_in_use(self._store.find_learned(tenant, encoder.id))
@@ -205,11 +204,13 @@ class Learner:
         adapter = None
         if choice.arm and choice.arm.adapter:
             adapter = train_adapter(outcomes, queries, vectors.entries, encoder_id=encoder.id)
+        now = self._now()
+        confirmed = confirm_by(outcomes, retriever, vectors, arm=choice.arm, now=now)
         learned = Learned(
             tenant=tenant,
             encoder_id=encoder.id,
-            at=self._now(),
-            report=render_report(report, choice, len(outcomes)),
+            at=now,
+            report=render_report(report, choice, len(outcomes), confirmed),
             adapter=adapter.dump() if adapter else None,
         )
         self._keep(learned, outcomes, seen)
@@ -245,13 +246,3 @@ def _shrank(before: Sequence[Outcome], after: Sequence[Outcome]) -> bool:
     kept = {one.id for one in after}
     gone = [one for one in before if one.id not in kept]
     return bool(gone) and (len(after) < len(before) or gone[-1].at > after[0].at)
-
-
-def _is_due(learned: Learned | None, count: int, *, now: datetime) -> bool:
-    if learned is None:
-        return count >= _FEWEST_NEW
-    if count >= _FEWEST_NEW and now - learned.at >= timedelta(hours=_EVERY_H):
-        return True  # a full store's count stays, though its outcomes are others
-    then: int = learned.report.get("outcomes", 0)
-    # Fewer than then: the oldest made room, or some were forgotten.
-    return abs(count - then) >= max(_FEWEST_NEW, _NEW_SHARE * then)

@@ -24,11 +24,13 @@ def query_vectors(
     store: Store, encoder: Encoder, outcomes: Iterable[Outcome]
 ) -> dict[str, FloatVector]:
     """Give a vector by `Outcome.query_hash`."""
+    from toolcrib_embeddings.negation import read_query  # noqa: PLC0415  # slow to import
+
     queries = {one.query_hash: one.query for one in outcomes}
     vectors = _kept(store, encoder, list(queries))
     missing = {key: text for key, text in queries.items() if key not in vectors}
     if missing:
-        texts = {key: plain_query(text) for key, text in missing.items()}
+        texts = {key: read_query(text).text for key, text in missing.items()}
         try:
             vectors |= _encoded(store, encoder, texts)
         finally:
@@ -43,11 +45,14 @@ def documents(
     """Give entries as documents with their vectors, as the index has them."""
     from toolcrib_embeddings import render_document  # noqa: PLC0415  # slow to import
 
-    rendered = [render_document(entry) for entry in entries]
+    listed = list(entries)
+    written = store.written.find_questions([entry.content_hash for entry in listed])
+    questions = {key: its.questions for key, its in written.items()}
+    rendered = [render_document(e, written=questions.get(e.content_hash, ())) for e in listed]
     parts = [representation.parts(document) for document in rendered]
-    texts = {part.text_hash: part.text for listed in parts for part in listed}
+    texts = {part.text_hash: part.text for some in parts for part in some}
     vectors = _vectors(store, encoder, texts)
-    combined = (representation.combine(listed, vectors) for listed in parts)
+    combined = (representation.combine(some, vectors) for some in parts)
     return list(zip(rendered, combined, strict=True))
 
 
@@ -59,14 +64,6 @@ def vectors_of(
     """Put together what a replay needs."""
     by_entry = {document.id: vector for document, vector in corpus}
     return Vectors(encoder_id=encoder.id, queries=queries, entries=by_entry)
-
-
-def plain_query(query: str) -> str:
-    """Give the text of a query that is encoded: as search reads it."""
-    from toolcrib_embeddings.corpus import clean_text  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.search import MAX_QUERY_CHARS  # noqa: PLC0415  # the same
-
-    return clean_text(query, limit=MAX_QUERY_CHARS)
 
 
 def _vectors(store: Store, encoder: Encoder, texts: Mapping[str, str]) -> dict[str, FloatVector]:

@@ -15,11 +15,10 @@ from toolcrib_registry.types import EntryId, Outcome
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import FloatVector, Ranking
-    from toolcrib_embeddings.adapter import QueryAdapter
+    from toolcrib_embeddings.lessons import Lessons
 
 DEPTH: Final = 10
 """NDCG@10 decides."""
-RECALLED: Final = 100
 _LEARNED_FROM: Final = 0.7
 """Of the queries, the older ones; the newer are held back."""
 MOST_CASES: Final = 500
@@ -81,10 +80,18 @@ class Report:
 
 
 class Retriever(Protocol):
-    """Searches, with or without an adapter, the corpus that outcomes are about."""
+    """Searches the corpus that outcomes are about, as it is served."""
 
-    def search(self, query: str, *, k: int, adapter: QueryAdapter | None) -> Ranking:
-        """Rank entries for a query."""
+    def search(self, query: str, *, k: int, lessons: Lessons | None = None) -> Ranking:
+        """Rank entries for a query, by what was learned."""
+        ...
+
+    def recall(self, query: str, *, k: int) -> Sequence[EntryId]:
+        """Rank entries for a query, without what was learned, nothing folded or brought along."""
+        ...
+
+    def strength(self, query: str, *, lessons: Lessons | None = None) -> float | None:
+        """Weigh what the search for a query says of itself; None where it says nothing."""
         ...
 
     def __contains__(self, entry: object, /) -> bool: ...
@@ -108,7 +115,7 @@ def replay(
 ) -> Report:
     """Learn from the older outcomes of one tenant, and judge on the newer queries.
 
-    Costs two searches for each query held back.
+    Costs six searches for each query held back: each way is judged as it would be served.
     """
     older, held_back = split_by_time([o for o in outcomes if o.query_hash in vectors.queries])
     cases = held_back[-MOST_CASES:]
@@ -155,8 +162,25 @@ def judge(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[float], dict[str, list[float]]]:
     """Score every case without learning, and with each arm, having learned from ``outcomes``."""
+    taught = _teach(outcomes, vectors, arms, now=now)
+    before: list[float] = []
+    after: dict[str, list[float]] = {name: [] for name in taught}
+    for done, case in enumerate(cases, start=1):
+        before.append(_score(retriever.search(case.query, k=DEPTH), case))
+        for name, lessons in taught.items():
+            found = retriever.search(case.query, k=DEPTH, lessons=lessons)
+            after[name].append(_score(found, case))
+        if on_progress:
+            on_progress(done, len(cases))
+    return before, after
+
+
+def _teach(
+    outcomes: Sequence[Outcome], vectors: Vectors, arms: Sequence[Arm], *, now: datetime
+) -> dict[str, Lessons]:
+    """Learn once, and give what each arm uses of it."""
     from toolcrib_embeddings.adapter import train_adapter  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.lessons import Lessons, blend  # noqa: PLC0415
+    from toolcrib_embeddings.lessons import Lessons  # noqa: PLC0415
     from toolcrib_embeddings.memory import QueryMemory  # noqa: PLC0415
 
     memory = QueryMemory.of(outcomes, vectors.queries)
@@ -164,23 +188,21 @@ def judge(
         outcomes, vectors.queries, vectors.entries, encoder_id=vectors.encoder_id
     )
     tenant = outcomes[0].tenant if outcomes else ""
-    before: list[float] = []
-    after: dict[str, list[float]] = {arm.name: [] for arm in arms}
-    for done, case in enumerate(cases, start=1):
-        plain = retriever.search(case.query, k=RECALLED, adapter=None)
-        turned = plain
-        if adapter is not None and any(arm.adapter for arm in arms):
-            turned = retriever.search(case.query, k=RECALLED, adapter=adapter)
-        before.append(ndcg(plain.ids, case.relevant))
-        for arm in arms:
-            lessons = Lessons(tenant, "", None, memory, arm.strength)
-            said = lessons.evidence(vectors.queries[case.query_hash], now=now)
-            known = [entry for entry in said if entry in retriever]
-            moved = blend(turned if arm.adapter else plain, said, known=known, k=DEPTH)
-            after[arm.name].append(ndcg(moved.ids, case.relevant))
-        if on_progress:
-            on_progress(done, len(cases))
-    return before, after
+    return {
+        arm.name: Lessons(
+            tenant, arm.name, adapter if arm.adapter else None, memory, arm.strength, at=now
+        )
+        for arm in arms
+    }
+
+
+def _score(ranking: Ranking, case: Case) -> float:
+    """Score an answer; what stands under a near-duplicate stands where that does."""
+    ids = [
+        next((id_ for id_ in (hit.id, *hit.alternatives) if id_ in case.relevant), hit.id)
+        for hit in ranking.hits
+    ]
+    return ndcg(ids, case.relevant)
 
 
 def ndcg(ids: Sequence[EntryId], relevant: frozenset[EntryId], *, depth: int = DEPTH) -> float:

@@ -1,6 +1,6 @@
-"""A search over given documents for replays: the product's own index, with a turnable query.
+"""A search over given documents for replays: the product's own index, as it serves.
 
-Searches as served, less the stages that would need a model or hide near-duplicates.
+Only the second stage stays out: past queries are kept as one vector each.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from toolcrib_registry.types import Revision
+from toolcrib_registry.types import EntryId, Revision
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Document, Encoder, FloatMatrix, FloatVector, Ranking
-    from toolcrib_embeddings.adapter import QueryAdapter
-    from toolcrib_embeddings.encoder import Progress
+    from toolcrib_embeddings.encoder import Encoding, Progress
+    from toolcrib_embeddings.lessons import Lessons
     from toolcrib_embeddings.queries import Span
 
 
@@ -28,44 +28,45 @@ class IndexRetriever:
     ) -> None:
         """Index the documents. ``known`` has vectors of queries by text, to encode none twice."""
         from toolcrib_embeddings import SearchIndex  # noqa: PLC0415  # slow to import
-        from toolcrib_embeddings.options import Rerank, SearchOptions  # noqa: PLC0415
 
-        self._encoder = _TurningEncoder(encoder, known)
+        # Without lessons answers stay: a simulation asks the same many times.
         self._plain: dict[tuple[str, int], Ranking] = {}
-        """Without an adapter answers stay: a simulation asks the same many times."""
-        self._index = SearchIndex(self._encoder)
+        self._recalled: dict[tuple[str, int], Sequence[EntryId]] = {}
+        self._index = SearchIndex(_KnowingEncoder(encoder, known))
         self._index.update(documents, (), revision=Revision(1))
-        self._options = SearchOptions(
-            rerank=Rerank.OFF, split=False, fold=False, dependencies=False
-        )
 
     def __contains__(self, entry: object) -> bool:
         return entry in self._index
 
-    def search(self, query: str, *, k: int, adapter: QueryAdapter | None) -> Ranking:
-        """Rank entries for a query, turned by the adapter."""
-        if adapter is None and (query, k) in self._plain:
-            return self._plain[query, k]
-        ranking = self._search(query, k, adapter)
-        if adapter is None:
-            self._plain[query, k] = ranking
-        return ranking
+    def search(self, query: str, *, k: int, lessons: Lessons | None = None) -> Ranking:
+        """Rank entries for a query, by what was learned."""
+        if lessons is not None:
+            return self._index.search(query, k=k, lessons=lessons)
+        if (query, k) not in self._plain:
+            self._plain[query, k] = self._index.search(query, k=k)
+        return self._plain[query, k]
 
-    def _search(self, query: str, k: int, adapter: QueryAdapter | None) -> Ranking:
-        if self._encoder.adapter is not adapter:
-            self._encoder.adapter = adapter
-            # An index remembers its answers; a change, even of nothing, makes it forget them.
-            self._index.update((), (), revision=self._index.revision)
-        return self._index.search(query, k=k, options=self._options)
+    def recall(self, query: str, *, k: int) -> Sequence[EntryId]:
+        """Rank entries for a query, without what was learned, nothing folded or brought along."""
+        from toolcrib_embeddings.options import SearchOptions  # noqa: PLC0415  # slow to import
+
+        if (query, k) not in self._recalled:
+            options = SearchOptions(fold=False, dependencies=False)
+            self._recalled[query, k] = self._index.search(query, k=k, options=options).ids
+        return self._recalled[query, k]
+
+    def strength(self, query: str, *, lessons: Lessons | None = None) -> float | None:
+        """Weigh what the search for a query says of itself; None where it says nothing."""
+        return self._index.strength(query, lessons=lessons)
 
 
-class _TurningEncoder:
-    """Serves known vectors, turned by the adapter that is set."""
+class _KnowingEncoder:
+    """Serves known vectors, and remembers those of steps: each way of learning asks for them."""
 
     def __init__(self, encoder: Encoder, known: Mapping[str, FloatVector]) -> None:
-        self.adapter: QueryAdapter | None = None
         self._encoder = encoder
         self._known = known
+        self._steps: dict[tuple[str, tuple[Span, ...]], FloatMatrix] = {}
 
     @property
     def id(self) -> str:
@@ -83,20 +84,31 @@ class _TurningEncoder:
             on_progress(len(texts))
         return np.array(vectors, dtype=np.float32).reshape(-1, self.dimension)
 
-    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
-        import numpy as np  # noqa: PLC0415  # the same
+    @property
+    def token_id(self) -> None:
+        return  # no second stage
+
+    @property
+    def rarity(self) -> FloatVector:
+        return self._encoder.rarity
+
+    def encode_documents(
+        self, texts: Sequence[str], *, on_progress: Progress | None = None
+    ) -> Encoding:
+        from toolcrib_embeddings.encoder import Encoding  # noqa: PLC0415  # the same
+
+        return Encoding(self.encode(texts, on_progress=on_progress))
+
+    def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
+        from toolcrib_embeddings.encoder import Encoding  # noqa: PLC0415  # the same
 
         if not spans:
-            return self.encode([text])
-        rows = self._encoder.encode_spans(text, spans)
-        return np.array([self._turned(row) for row in rows], dtype=np.float32)
-
-    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
-        return self._encoder.encode_tokens(texts)
+            return Encoding(self.encode([text]))
+        key = text, tuple(spans)
+        if key not in self._steps:
+            self._steps[key] = self._encoder.encode_query(text, spans).vectors
+        return Encoding(self._steps[key])
 
     def _one(self, text: str) -> FloatVector:
         vector = self._known.get(text)
-        return self._turned(self._encoder.encode([text])[0] if vector is None else vector)
-
-    def _turned(self, vector: FloatVector) -> FloatVector:
-        return vector if self.adapter is None else self.adapter.apply(vector)
+        return self._encoder.encode([text])[0] if vector is None else vector

@@ -156,7 +156,7 @@ def _honest(
         text = judged.queries[id_]
         # Few ask much and many ask little.
         principal = f"user-{min(int(draw.paretovariate(0.5)), _HONEST)}"
-        ids = retriever.search(text, k=RECALLED, adapter=None).ids
+        ids = retriever.recall(text, k=RECALLED)
         for entry in sorted(judged.relevant[id_]):
             if count >= plan.outcomes:
                 return
@@ -182,7 +182,7 @@ def _poisoned(
     for number, place in enumerate(draw.sample(range(len(honest)), wrong)):
         about = draw.choice(asked)
         entry = _accused(attack.says, about, promoted, judged, draw)
-        ids = retriever.search(about.query, k=RECALLED, adapter=None).ids
+        ids = retriever.recall(about.query, k=RECALLED)
         principal = f"attacker-{number % attack.principals}"
         poisoned[place] = _outcome(place, principal, about.query, entry, ids)
         if attack.says is Wrong.SLANDER:

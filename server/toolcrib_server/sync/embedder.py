@@ -5,10 +5,12 @@ The encoder is opened late, once, in whichever thread needs it first: that is sl
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio.from_thread
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     # Slow to import, and not needed before the first search: `toolcrib stdio` answers without.
     from toolcrib_embeddings import Document, Encoder, FloatVector
     from toolcrib_embeddings.representation import Representation
+    from toolcrib_embeddings.tokens import TokenMatrix
 
+_READ_AT_ONCE = 2_000
+"""Entries whose written questions are looked up together."""
 EMBED_BATCH = 512
 """Texts between two commits of their vectors: what a kill can cost."""
 
@@ -38,6 +43,10 @@ class Encoded:
     fresh: Mapping[str, FloatVector]
     embedded: int = 0
     """How many texts went through the encoder."""
+    tokens: Mapping[str, TokenMatrix] = field(default_factory=dict[str, "TokenMatrix"])
+    """Token vectors by text hash: those that are stored, or were made on the way."""
+    fresh_tokens: Mapping[str, TokenMatrix] = field(default_factory=dict[str, "TokenMatrix"])
+    """Those of them that are not stored yet."""
 
 
 class Embedder:
@@ -88,46 +97,104 @@ class Embedder:
             return None
         encoder = self.open()
         represent = self.representation()
-        listed = (represent.parts(document) for document in render(entries))
-        texts = {part.text_hash: part.text for parts in listed for part in parts}
-        encoded = self.encode(texts, on_progress=on_progress)
+        documents = list(self.render(entries))
+        texts = {p.text_hash: p.text for each in documents for p in represent.parts(each)}
+        read_by_token = {document.text_hash for document in documents}
+        encoded = self.encode(texts, tokens_of=read_by_token, on_progress=on_progress)
         if not encoded.fresh:
             return None
-        return Vectors(encoder_id=encoder.id, by_hash=_raw(encoded.fresh))
+        tokens = _token_vectors(encoder, encoded.fresh_tokens)
+        return Vectors(encoder_id=encoder.id, by_hash=_raw(encoded.fresh), tokens=tokens)
 
-    def encode(self, texts: Mapping[str, str], *, on_progress: Progress | None = None) -> Encoded:
+    def render(self, entries: Iterable[Entry]) -> Iterator[Document]:
+        """Turn entries into the documents that are indexed, with the questions written for them."""
+        return render(entries, self._store)
+
+    def encode(
+        self,
+        texts: Mapping[str, str],
+        *,
+        tokens_of: Collection[str] = (),
+        on_progress: Progress | None = None,
+    ) -> Encoded:
         """Give every text, by its hash, its vector: from the store where it is known.
+
+        Those of ``tokens_of`` get their token vectors too, where these are stored or come along
+        with a vector that is made; `read_tokens` makes the others.
 
         Raises:
             EncoderError: The encoder cannot be opened, or it failed.
         """
         encoder = self.open()
-        vectors = self._stored(encoder, tuple(texts))
+        stored = self.stored(texts, tokens_of=tokens_of)
+        vectors, tokens = dict(stored.vectors), dict(stored.tokens)
         missing = [key for key in texts if key not in vectors]
         # Alike lengths together: a batch costs as much as its longest text.
         missing.sort(key=lambda key: len(texts[key]))
-        fresh: dict[str, FloatVector] = {}
+        last = Encoded({}, {})
         for done, batch in _batched(missing, EMBED_BATCH):
-            if fresh:
-                self.keep(fresh)
+            self.keep(last)
             report = partial(_report, on_progress, done, len(missing))
-            matrix = encoder.encode([texts[key] for key in batch], on_progress=report)
-            fresh = dict(zip(batch, matrix, strict=True))
-            vectors.update(fresh)
-        return Encoded(vectors, fresh, len(missing))
+            read = encoder.encode_documents([texts[key] for key in batch], on_progress=report)
+            fresh = dict(zip(batch, read.vectors, strict=True))
+            new = {k: t for k, t in zip(batch, read.tokens or (), strict=False) if k in tokens_of}
+            vectors |= fresh
+            tokens |= new
+            last = Encoded(vectors, fresh, tokens=tokens, fresh_tokens=new)
+        return Encoded(vectors, last.fresh, len(missing), tokens, last.fresh_tokens)
 
-    def stored(self, texts: Mapping[str, str]) -> Encoded:
+    def stored(self, texts: Mapping[str, str], *, tokens_of: Collection[str] = ()) -> Encoded:
         """Give the vectors that are stored, and encode nothing.
 
         Raises:
             EncoderError: The encoder cannot be opened.
         """
-        return Encoded(self._stored(self.open(), tuple(texts)), {})
+        encoder = self.open()
+        tokens = self._stored_tokens(encoder, tuple(tokens_of))
+        return Encoded(self._stored(encoder, tuple(texts)), {}, tokens=tokens)
 
-    def keep(self, fresh: Mapping[str, FloatVector]) -> None:
-        """Store vectors that no transaction of entries brings along."""
-        if fresh:
-            self._store.put_embeddings(self.open().id, _raw(fresh))
+    def keep(self, encoded: Encoded) -> None:
+        """Store what is fresh, and no transaction of entries brings along."""
+        if not encoded.fresh and not encoded.fresh_tokens:
+            return
+        encoder = self.open()
+        if encoded.fresh:
+            self._store.put_embeddings(encoder.id, _raw(encoded.fresh))
+        tokens = _token_vectors(encoder, encoded.fresh_tokens)
+        if tokens:
+            self._store.put_embeddings(tokens.encoder_id, tokens.by_hash)
+
+    def read_tokens(self, texts: Mapping[str, str]) -> dict[str, TokenMatrix]:
+        """Give every text, by its hash, its token vectors; those that are made are stored.
+
+        For what was encoded before there were any. Nothing where the encoder makes none.
+
+        Raises:
+            EncoderError: The encoder cannot be opened, or it failed.
+        """
+        encoder = self.open()
+        if encoder.token_id is None:
+            return {}
+        tokens = self._stored_tokens(encoder, tuple(texts))
+        missing = [key for key in texts if key not in tokens]
+        if missing:
+            read = encoder.encode_documents([texts[key] for key in missing])
+            fresh = dict(zip(missing, read.tokens or (), strict=True))
+            self.keep(Encoded({}, {}, fresh_tokens=fresh))
+            tokens |= fresh
+        return tokens
+
+    def _stored_tokens(self, encoder: Encoder, hashes: Sequence[str]) -> dict[str, TokenMatrix]:
+        from toolcrib_embeddings.tokens import load_tokens  # noqa: PLC0415  # slow
+
+        if encoder.token_id is None:
+            return {}
+        tokens: dict[str, TokenMatrix] = {}
+        for key, raw in self._store.get_embeddings(encoder.token_id, hashes).items():
+            # What is damaged is made again.
+            with contextlib.suppress(ValueError):
+                tokens[key] = load_tokens(raw)
+        return tokens
 
     def _stored(self, encoder: Encoder, hashes: Sequence[str]) -> dict[str, FloatVector]:
         import numpy as np  # noqa: PLC0415  # slow
@@ -142,15 +209,35 @@ class Embedder:
         return {key: row for key, row in rows.items() if 0 < float(row @ row) < np.inf}
 
 
-def render(entries: Iterable[Entry]) -> Iterator[Document]:
-    """Turn entries into the documents that are indexed."""
+def render(entries: Iterable[Entry], store: Store) -> Iterator[Document]:
+    """Turn entries into the documents that are indexed, with the questions written for them."""
     from toolcrib_embeddings import render_document  # noqa: PLC0415  # slow
 
-    return map(render_document, entries)
+    for some in in_lists(entries, _READ_AT_ONCE):
+        written = store.written.find_questions([entry.content_hash for entry in some])
+        for entry in some:
+            its = written.get(entry.content_hash)
+            yield render_document(entry, written=its.questions if its else ())
+
+
+def _token_vectors(encoder: Encoder, tokens: Mapping[str, TokenMatrix]) -> Vectors | None:
+    from toolcrib_embeddings.tokens import dump_tokens  # noqa: PLC0415  # slow
+
+    if not tokens or encoder.token_id is None:
+        return None
+    raw = {key: dump_tokens(rows) for key, rows in tokens.items()}
+    return Vectors(encoder_id=encoder.token_id, by_hash=raw)
 
 
 def _raw(vectors: Mapping[str, FloatVector]) -> dict[str, bytes]:
     return {key: row.astype("<f4", copy=False).tobytes() for key, row in vectors.items()}
+
+
+def in_lists(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Give items in lists of at most ``size``."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _batched(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]:

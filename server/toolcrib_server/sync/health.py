@@ -20,7 +20,6 @@ from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Entry, EntryId, OwnedEntry, Revision, Trust, hash_query
 
-from .embedder import render
 from .indexer import Indexer
 
 if TYPE_CHECKING:
@@ -220,14 +219,18 @@ class IndexGuard:
 
     def take_stock(self, index: SearchIndex) -> Stock:
         """Count the vectors in the store's cache that are needed, and those that are not. Slow."""
-        stored = self._indexer.embedder.stored(self._texts(index)).vectors
+        texts = self._texts(index)
+        stored = self._indexer.embedder.stored(texts).vectors
         wanted = self._texts(index, unless_held=True).keys()
         queries = self._queries()
         known = self._store.get_embeddings(index.encoder.id, tuple(queries))
+        tokens = self._indexer.embedder.stored({}, tokens_of=texts.keys()).tokens
         return Stock(
             wanted=len(wanted),
             kept=len(wanted & stored.keys()),
-            orphans=max(0, self._store.counts().embeddings - len(stored) - len(known)),
+            orphans=max(
+                0, self._store.counts().embeddings - len(stored) - len(known) - len(tokens)
+            ),
         )
 
     def restock(self, index: SearchIndex) -> Restocked:
@@ -238,18 +241,20 @@ class IndexGuard:
         """
         texts = self._texts(index)
         encoded = self._indexer.embedder.encode(texts)
-        self._indexer.embedder.keep(encoded.fresh)
+        self._indexer.embedder.keep(encoded)
         keep = texts.keys() | self._queries()
-        pruned = self._store.prune_embeddings(index.encoder.id, keep)
+        token_id = index.encoder.token_id
+        pruned = self._store.prune_embeddings(index.encoder.id, keep, token_id=token_id)
         return Restocked(encoded=encoded.embedded, pruned=pruned)
 
     def _texts(self, index: SearchIndex, *, unless_held: bool = False) -> dict[str, str]:
         # Also of what is switched off: it may be switched on again. What is quarantined is encoded
         # when it is approved, and not before.
         entries = self._store.iter_entries()
+        wanted = (entry for entry in entries if not (unless_held and _is_held(entry)))
         return {
             part.text_hash: part.text
-            for document in render(e for e in entries if not (unless_held and _is_held(e)))
+            for document in self._indexer.embedder.render(wanted)
             for part in index.representation.parts(document)
         }
 

@@ -8,6 +8,7 @@ vector is stored for, and moves the index to that revision.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import Change, EntryId, Revision, ServerName
 
 from .checkpoints import Checkpoint, checkpoint_from_environment
-from .embedder import Embedder, Encoded, Progress, render
+from .embedder import Embedder, Encoded, Progress, in_lists
 from .grouping import Grouped
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ _LONGEST_UNSAVED_S = 15.0
 """While the log never rests; otherwise what moved is saved when it does."""
 _ENCODER_RETRY_S = 30.0
 """Between attempts to open an encoder that could not be had: each may read a large file."""
+
+
+_TOKENS_AT_ONCE = 32
+_TOKENS_TAKE_S = 0.5
+"""Of each turn of a second in which token vectors are made for what was indexed without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,7 @@ class Indexer:
         self._error: str | None = None
         self._encoder_error: str | None = None
         self._encoder_tried_s = 0.0
+        self._tokens_after_s = 0.0
         self._gaps: frozenset[EntryId] = frozenset()
 
     @property
@@ -175,15 +182,33 @@ class Indexer:
                 if rests or time.monotonic() - self._saved_s > _LONGEST_UNSAVED_S:
                     await self.save()
                 seen = self._index.revision
+                if rests and self._index.untokened and time.monotonic() > self._tokens_after_s:
+                    await self.add_tokens()
             except (ToolcribError, OSError) as error:
                 # A full disk, say: the next turn tries again, and searches go on meanwhile.
                 logger.warning("The index could not follow the change log: %s", error)
 
-    async def save(self) -> None:
+    async def add_tokens(self) -> int:
+        """Give some entries that have none their token vectors; return how many still have none.
+
+        Takes up to half a second: `follow` does it again and again, as long as the log rests.
+
+        Raises:
+            EncoderError: The encoder failed.
+        """
+        index = await self.index()
+        self._tokens_after_s = time.monotonic() + _ENCODER_RETRY_S
+        left = await anyio.to_thread.run_sync(self._add_tokens, index)
+        self._tokens_after_s = 0.0
+        return left
+
+    async def save(self, *, anew: bool = False) -> None:
         """Calibrate the index if it wants that, and write a snapshot if it moved since the last.
 
-        Searches and further passes go on meanwhile.
+        With ``anew`` also if it did not. Searches and further passes go on meanwhile.
         """
+        if anew:
+            self._saved = None
         await anyio.to_thread.run_sync(self._save)
 
     # --- in a worker thread ----------------------------------------------------------------
@@ -213,7 +238,7 @@ class Indexer:
     def _fill(self, index: SearchIndex, on_progress: Progress | None, rebuilt: str) -> IndexReport:
         # Taken before reading the entries: what commits meanwhile is then seen again, not missed.
         head = self._store.head()
-        documents = list(render(self._store.iter_entries(live=True)))
+        documents = list(self.embedder.render(self._store.iter_entries(live=True)))
         report = self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
         if documents and self._folder.exists():
             message = "The search index of %d entries was rebuilt (%s), %d texts embedded"
@@ -291,7 +316,7 @@ class Indexer:
             for owned in self._store.hashes_by_server(touched.servers).values():
                 ids.update(dict.fromkeys(owned))
         live = self._store.get_entries(tuple(ids), live=True) if ids else {}
-        documents = list(render(live.values()))
+        documents = list(self.embedder.render(live.values()))
         removals = frozenset(key for key in ids if key not in live and key in index)
         return self._update(index, documents, removals, touched.revision, on_progress, rebuilt=None)
 
@@ -307,11 +332,13 @@ class Indexer:
     ) -> IndexReport:
         parts = {document.id: index.representation.parts(document) for document in documents}
         texts = {part.text_hash: part.text for listed in parts.values() for part in listed}
-        encoded = self._encode(index, texts, on_progress)
-        self.embedder.keep(encoded.fresh)
+        hashes = {document.id: document.text_hash for document in documents}
+        encoded = self._encode(index, texts, frozenset(hashes.values()), on_progress)
+        self.embedder.keep(encoded)
         vectors = (_vector(index, parts[each.id], encoded.vectors) for each in documents)
         upserts = list(zip(documents, vectors, strict=True))
-        index.update(upserts, removals, revision=revision)
+        tokens = {id_: encoded.tokens[h] for id_, h in hashes.items() if h in encoded.tokens}
+        index.update(upserts, removals, revision=revision, tokens=tokens)
         return IndexReport(
             revision=revision,
             indexed=len(documents),
@@ -321,7 +348,11 @@ class Indexer:
         )
 
     def _encode(
-        self, index: SearchIndex, texts: Mapping[str, str], on_progress: Progress | None
+        self,
+        index: SearchIndex,
+        texts: Mapping[str, str],
+        tokens_of: Collection[str],
+        on_progress: Progress | None,
     ) -> Encoded:
         """Give texts their vectors; without a working encoder, those that are stored."""
         from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
@@ -329,17 +360,40 @@ class Indexer:
         if isinstance(index.encoder, NoEncoder) or not texts:
             return Encoded({}, {})
         try:
-            encoded = self.embedder.encode(texts, on_progress=on_progress)
+            encoded = self.embedder.encode(texts, tokens_of=tokens_of, on_progress=on_progress)
         except EncoderError as error:
             self._encoder_error = error.detail
             logger.error("Entries can be found by their words alone: %s", error)
-            return self.embedder.stored(texts)
+            return self.embedder.stored(texts, tokens_of=tokens_of)
         self._encoder_error = None
         return encoded
 
+    def _add_tokens(self, index: SearchIndex) -> int:
+        """Read entries that were indexed before there were token vectors, a few at a time.
+
+        What is stored already comes at once; what must be encoded leaves half the time to others.
+        """
+        waiting = index.untokened
+        until_s = time.monotonic() + _TOKENS_TAKE_S
+        # Another place in every process that does this, so that they share the work.
+        start = os.getpid() * _TOKENS_AT_ONCE % max(len(waiting), 1)
+        for ids in in_lists((*waiting[start:], *waiting[:start]), _TOKENS_AT_ONCE):
+            documents = list(self._documents(ids))
+            tokens = self.embedder.read_tokens({each.text_hash: each.text for each in documents})
+            index.add_tokens([(d, tokens[d.text_hash]) for d in documents if d.text_hash in tokens])
+            if time.monotonic() > until_s:
+                break
+        left = len(index.untokened)
+        if waiting and not left:
+            self._saved = None  # its revision says that it is saved; these are not
+        return left
+
     def _calibrate(self, index: SearchIndex) -> None:
         if index.wants_calibration:
-            index.calibrate(lambda ids: render(self._store.get_entries(ids, live=True).values()))
+            index.calibrate(self._documents)
+
+    def _documents(self, ids: Sequence[EntryId]) -> Iterator[Document]:
+        return self.embedder.render(self._store.get_entries(ids, live=True).values())
 
     def _save(self) -> None:
         with self._saving:

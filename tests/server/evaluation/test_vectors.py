@@ -117,11 +117,26 @@ def test_parts_in_their_context_are_kept_apart_from_texts(tmp_path: Path) -> Non
     text, spans = "send mail and list files", [(0, 9), (14, 24)]
     with VectorCache(encoder, tmp_path) as cache:
         meter = MeteredEncoder(encoder, cache)
-        first = meter.encode_spans(text, spans)
+        first = meter.encode_query(text, spans)
         assert meter.lap().encode_ms is not None
         meter.keep()
         encoder.asked.clear()
-        served = MeteredEncoder(encoder, cache).encode_spans(text, spans)
+        served = MeteredEncoder(encoder, cache).encode_query(text, spans)
     assert encoder.asked == []
-    assert np.array_equal(first, served)
-    assert first.shape == (3, 256)
+    assert np.array_equal(first.vectors, served.vectors)
+    assert first.vectors.shape == (3, 256)
+    assert first.tokens
+    assert served.tokens
+    assert np.array_equal(first.tokens[0], served.tokens[0])
+
+
+def test_token_vectors_are_made_once_and_kept_with_the_vectors(tmp_path: Path) -> None:
+    encoder = CountingEncoder()
+    with VectorCache(encoder, tmp_path) as cache:
+        first = cache.tokens(["list files", "", "list files"])
+    with VectorCache(encoder, tmp_path) as cache:
+        again = cache.tokens(["", "list files"])
+        cache.encode(["list files"])
+    assert sorted(encoder.asked) == ["", "list files"]
+    assert [len(first[text]) for text in ("list files", "")] == [2, 0]
+    assert np.array_equal(first["list files"], again["list files"])

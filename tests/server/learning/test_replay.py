@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolcrib_embeddings import FloatVector
+from toolcrib_embeddings.lessons import Lessons
+from toolcrib_embeddings.negation import read_query
 from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryId, Outcome, Verdict
-from toolcrib_server.learning.library import documents, plain_query, query_vectors, vectors_of
+from toolcrib_server.learning.library import documents, query_vectors, vectors_of
 from toolcrib_server.learning.replay import (
     ARMS,
     Report,
@@ -32,7 +34,7 @@ def prepared(store: Store, outcomes: list[Outcome]) -> tuple[IndexRetriever, Vec
     queries = query_vectors(store, encoder, outcomes)
     corpus = documents(store, encoder, DEFAULT_REPRESENTATION, store.iter_entries(live=True))
     texts: dict[str, FloatVector] = {
-        plain_query(one.query): queries[one.query_hash] for one in outcomes
+        read_query(one.query).text: queries[one.query_hash] for one in outcomes
     }
     return IndexRetriever(corpus, encoder, texts), vectors_of(encoder, queries, corpus)
 
@@ -110,12 +112,13 @@ def test_a_search_is_turned_only_by_the_adapter_it_is_given(
     adapter = train_adapter(lived, vectors.queries, vectors.entries, encoder_id="x")
     query = lived[0].query
 
-    plain = retriever.search(query, k=5, adapter=None)
-    turned = retriever.search(query, k=5, adapter=adapter)
+    lessons = Lessons("everyone", "1", adapter)
+    plain = retriever.search(query, k=5)
+    turned = retriever.search(query, k=5, lessons=lessons)
 
     assert turned.ids[0] == lived[0].entry
     assert plain.ids != turned.ids
-    assert retriever.search(query, k=5, adapter=None) == plain
-    assert retriever.search("never seen umbrella", k=5, adapter=adapter).hits
+    assert retriever.search(query, k=5) == plain
+    assert retriever.search("never seen umbrella", k=5, lessons=lessons).hits
     assert lived[0].entry in retriever
     assert A not in retriever

@@ -5,11 +5,12 @@ from collections import Counter
 import pytest
 
 from toolcrib_embeddings import FloatVector
+from toolcrib_embeddings.negation import read_query
 from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Outcome
-from toolcrib_server.learning.library import documents, plain_query, vectors_of
+from toolcrib_server.learning.library import documents, vectors_of
 from toolcrib_server.learning.retrieval import IndexRetriever
 from toolcrib_server.learning.simulation import (
     ATTACKS,
@@ -28,9 +29,9 @@ PLAN = Plan(outcomes=120, share=0.6, unseen=60, seed=7)
 def run(store: Store, lived: list[Outcome], *attacks: Attack, plan: Plan = PLAN) -> SetResult:
     encoder = HashEncoder()
     corpus = documents(store, encoder, DEFAULT_REPRESENTATION, store.iter_entries(live=True))
-    texts = [plain_query(one.query) for one in lived]
+    texts = [read_query(one.query).text for one in lived]
     known: dict[str, FloatVector] = dict(zip(texts, encoder.encode(texts), strict=True))
-    hashed = {query_hash(one.query): known[plain_query(one.query)] for one in lived}
+    hashed = {query_hash(one.query): known[read_query(one.query).text] for one in lived}
     judged = JudgedQueries(
         name="errands",
         entries=tuple(document.id for document, _ in corpus),

@@ -1,6 +1,7 @@
 """The index follows the change log, embeds only what is new and survives anything on the disk."""
 
 import shutil
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from toolcrib_embeddings.encoder import FloatMatrix
+from toolcrib_embeddings import Rerank, SearchOptions, render_document
+from toolcrib_embeddings.encoder import Encoding, FloatMatrix
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.types import EntryKind, Model, ServerName
 from toolcrib_server.sync.indexer import Indexer
@@ -193,3 +195,113 @@ async def test_a_snapshot_that_cannot_be_written_does_not_end_the_following(
                 while f"model:{name}" not in index:  # noqa: ASYNC110  # the index has no events
                     await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
+
+
+# --- token vectors -----------------------------------------------------------------------------
+
+
+class Tokenless(CountingEncoder):
+    """The same encoder before it made token vectors."""
+
+    @property
+    def token_id(self) -> None:
+        return None
+
+    def encode_documents(self, texts: Sequence[str], *, on_progress: object = None) -> Encoding:
+        return Encoding(self.encode(texts))
+
+
+async def before_token_vectors(house: House, folder: Path, count: int = 40) -> None:
+    """Leave a registry and a snapshot as a release without token vectors left them."""
+    old = Indexer(house.store, open_encoder=Tokenless, folder=folder)
+    for number in range(count):
+        house.store.add_model(Model(name=f"m{number}", description=f"thing {number}"), actor="t")
+    await old.catch_up()
+    await old.save()
+
+
+async def test_token_vectors_come_with_the_vectors_of_what_is_new(house: House) -> None:
+    await filled(house)
+    index = await house.indexer.index()
+    assert index.untokened == ()
+    assert index.search("thing number 1", k=2, options=SearchOptions(rerank=Rerank.ON)).reranked
+
+
+async def test_what_was_indexed_without_token_vectors_gets_them_later_and_keeps_them(
+    house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "old"
+    await before_token_vectors(house, folder)
+    encoder = CountingEncoder()
+    indexer = reopened(house, folder, encoder)
+    report = await indexer.catch_up()
+    index = await indexer.index()
+    assert (report.rebuilt, report.embedded, encoder.texts) == (None, 0, 0)
+    assert len(index.untokened) == 40
+    assert not index.search("thing 7", k=2).reranked
+    encoder.texts = 0
+    while await indexer.add_tokens():
+        pass
+    assert encoder.texts == 40
+    assert index.search("thing 7", k=2).reranked
+    await indexer.save()
+    second = CountingEncoder()
+    again = await reopened(house, folder, second).index()
+    assert again.untokened == ()
+    assert again.search("thing 7", k=2, options=SearchOptions(rerank=Rerank.ON)).reranked
+
+
+async def test_token_vectors_that_are_stored_are_not_made_again(
+    house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "old"
+    await before_token_vectors(house, folder)
+    first = reopened(house, folder, CountingEncoder())
+    await first.index()
+    while await first.add_tokens():
+        pass
+    # Killed before it could save: the snapshot is the old one.
+    encoder = CountingEncoder()
+    indexer = reopened(house, folder, encoder)
+    index = await indexer.index()
+    assert len(index.untokened) == 40
+    assert await indexer.add_tokens() == 0
+    assert encoder.texts == 0
+    assert index.untokened == ()
+
+
+async def test_following_the_log_adds_the_token_vectors_and_saves_them(
+    house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "old"
+    await before_token_vectors(house, folder)
+    saved = threading.Event()
+    indexer = Indexer(
+        house.store,
+        open_encoder=CountingEncoder,
+        folder=folder,
+        checkpoint=lambda point: saved.set() if point == "snapshot-saved" else None,
+    )
+    index = await indexer.index()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(indexer.follow, interval_s=0.01))
+        assert await anyio.to_thread.run_sync(saved.wait, 20)
+        tasks.cancel_scope.cancel()
+    assert index.untokened == ()
+    assert (await reopened(house, folder).index()).untokened == ()
+
+
+async def test_a_text_that_changed_has_the_token_vectors_of_the_new_one(house: House) -> None:
+    await filled(house)
+    index = await house.indexer.index()
+    house.lister.tell("s", tool("t0", "completely other words now"))
+    await house.reconciler.sync()
+    assert index.untokened == ()
+    best = index.search("completely other words now", k=1, options=SearchOptions(rerank=Rerank.ON))
+    assert best.ids == ["tool:s__t0"]
+    stored = house.store.get_embeddings(index.encoder.token_id or "", _hashes(house))
+    assert len(stored) == 1
+
+
+def _hashes(house: House) -> list[str]:
+    return [render_document(entry).text_hash for entry in house.store.iter_entries(live=True)]

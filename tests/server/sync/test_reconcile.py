@@ -275,7 +275,8 @@ async def test_entries_and_their_vectors_are_committed_together(house: House) ->
 
     watched = Reconciler(house.store, house.lister, house.indexer, checkpoint=look)
     await watched.sync()
-    assert seen == [("embedded", 0, 0), ("before-commit", 0, 0), ("after-commit", 2, 2)]
+    # One vector and the token vectors of each.
+    assert seen == [("embedded", 0, 0), ("before-commit", 0, 0), ("after-commit", 2, 4)]
 
 
 async def test_the_points_of_a_sync_are_passed_in_their_order(house: House, tmp_path: Path) -> None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from toolcrib_embeddings.encoder import Encoder
 from toolcrib_registry.errors import InvalidInput
-from toolcrib_server.evaluation.progress import ShowProgress
+from toolcrib_server.evaluation.progress import Bar, ShowProgress
 from toolcrib_server.evaluation.vectors import VectorCache
-from toolcrib_server.selection.routing.arrays import Integers
+from toolcrib_server.selection.routing.arrays import Singles
 
 from .guarding import judge_guard
 from .judging import judge_set
-from .policies import split_folds
+from .repeating import MOST_REPEATS, repeat_splits
 from .results import GuardResult, RoutingEvaluation, RoutingResult
 from .sets import GuardSet, RoutingSet, find_sets
 
@@ -34,11 +34,14 @@ class Plan:
     learn: int | None = None
     """Past queries to learn from, at most: how it does with few outcomes."""
     seed: int = 7
+    repeats: int = 1
+    """How often queries are parted anew; figures are means over all, errors for what they share."""
 
     @property
     def split(self) -> str:
         """Say how learned and judged queries are parted."""
         how = f"{self.folds} folds" if self.hold_out is None else f"{self.hold_out:.0%} held out"
+        how = how if self.repeats == 1 else f"{how}, {self.repeats} times"
         return how if self.learn is None else f"{how}, learning from {self.learn} queries"
 
 
@@ -72,8 +75,7 @@ def evaluate(
                     guards.append(judge_guard(each, points, seed=plan.seed))
                     bar(1, 1)
                 else:
-                    parts = _parts(each, plan)
-                    results.append(judge_set(each, points, parts, seed=plan.seed, on_progress=bar))
+                    results.append(_judged(each, points, plan, bar))
     return RoutingEvaluation(
         command=command,
         at=datetime.now(UTC),
@@ -89,14 +91,16 @@ def evaluate(
     )
 
 
-def _parts(each: RoutingSet, plan: Plan) -> Sequence[tuple[Integers, Integers]]:
-    return split_folds(
+def _judged(each: RoutingSet, points: Singles, plan: Plan, bar: Bar) -> RoutingResult:
+    parts = repeat_splits(
         len(each.queries),
+        repeats=plan.repeats,
         folds=plan.folds,
         hold_out=plan.hold_out,
         learn=plan.learn,
         seed=plan.seed,
     )
+    return judge_set(each, points, parts, seed=plan.seed, repeats=plan.repeats, on_progress=bar)
 
 
 def _check(plan: Plan) -> None:
@@ -106,5 +110,9 @@ def _check(plan: Plan) -> None:
         raise InvalidInput(f"{plan.hold_out} is held out; it must be a share between 0 and 1.")
     if plan.learn is not None and plan.learn < 10:  # noqa: PLR2004  # said in the message
         raise InvalidInput(f"{plan.learn} queries are too few to learn from; give 10 or more.")
+    if not 1 <= plan.repeats <= MOST_REPEATS:
+        raise InvalidInput(
+            f"There are {plan.repeats} repeats; there must be from 1 to {MOST_REPEATS:,}."
+        )
     if plan.seed < 0:
         raise InvalidInput(f"The seed is {plan.seed}; it must be a whole number from 0.")

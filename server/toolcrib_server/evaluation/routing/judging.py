@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from .measures import (
     standard_error,
 )
 from .policies import OURS, RANDOM, SINGLE, Fold, baselines, column_means
+from .repeating import corrected_error
 from .results import PolicyResult, RoutingResult
 from .sets import RoutingSet
 
@@ -69,9 +71,12 @@ def judge_set(
     parts: Sequence[tuple[Integers, Integers]],
     *,
     seed: int,
+    repeats: int = 1,
     on_progress: Callable[[int, int], None],
 ) -> RoutingResult:
     """Learn from the first of each pair of rows, judge on the second.
+
+    With ``repeats`` the pairs part the set that often, and errors allow for what they share.
 
     Raises:
         InvalidInput: Hardly any query has a score of every model.
@@ -88,7 +93,7 @@ def judge_set(
             )
         _judge_fold(Fold(given, vectors, learned, rows, seed + number), found)
         on_progress(number + 1, len(parts))
-    return _result(given, vectors, found, seed)
+    return _result(given, vectors, found, seed, repeats)
 
 
 def _judge_fold(fold: Fold, found: _Judged) -> None:
@@ -151,7 +156,9 @@ def _check_limits(router: Router, fold: Fold, points: Singles, found: _Judged) -
         found.checks += 1
 
 
-def _result(given: RoutingSet, vectors: Singles, found: _Judged, seed: int) -> RoutingResult:
+def _result(
+    given: RoutingSet, vectors: Singles, found: _Judged, seed: int, repeats: int
+) -> RoutingResult:
     rows = np.concatenate(found.rows)
     scores = given.scores[rows]
     ours = np.concatenate(found.expected[OURS])
@@ -166,8 +173,10 @@ def _result(given: RoutingSet, vectors: Singles, found: _Judged, seed: int) -> R
         learned=found.learned,
         models=given.models,
         has_costs=given.has_costs,
-        policies=tuple(_policy(name, given, found, single) for name in (OURS, *_others(found))),
-        calibration=_calibration(found, ours, scores, vectors[rows], seed),
+        policies=tuple(
+            _policy(name, given, found, single, repeats) for name in (OURS, *_others(found))
+        ),
+        calibration=_calibration(found, ours, scores, vectors[rows], seed, repeats=repeats),
         routed_share=_routed_share(found),
         abstention=by_share(np.concatenate(found.gains), picked, single),
         checks=found.checks,
@@ -176,6 +185,7 @@ def _result(given: RoutingSet, vectors: Singles, found: _Judged, seed: int) -> R
         decision_p95_ms=float(np.percentile(found.times_ms, 95)),
         learn_s=found.learn_s,
         weights=found.weights or {},
+        repeats=repeats,
     )
 
 
@@ -188,7 +198,9 @@ def _others(found: _Judged) -> list[str]:
     return [name for name in found.expected if name != OURS]
 
 
-def _policy(name: str, given: RoutingSet, found: _Judged, single: Floats) -> PolicyResult:
+def _policy(
+    name: str, given: RoutingSet, found: _Judged, single: Floats, repeats: int
+) -> PolicyResult:
     rows = np.concatenate(found.rows)
     scores, costs = given.scores[rows], given.costs_usd[rows]
     chosen = np.concatenate(found.chosen[name])
@@ -202,15 +214,36 @@ def _policy(name: str, given: RoutingSet, found: _Judged, single: Floats) -> Pol
     return PolicyResult(
         name=name,
         score=float(picked.mean()),
-        error=standard_error(picked),
+        error=_error(picked, found, repeats),
         difference=float((picked - single).mean()),
-        difference_error=standard_error(picked - single),
+        difference_error=_error(picked - single, found, repeats),
         cost_usd=None if curve is None else float(paid.mean()),
         aiq=average_quality(hull(*curve), low=low, high=high) if curve else None,
         hull=hull(*curve) if curve else None,
         gap=_mean_gap(gaps),
-        apgr_error=_gap_error(name, given, found) if gaps else None,
+        apgr_error=_apgr_error(name, given, found, gaps, repeats) if gaps else None,
     )
+
+
+def _error(values: Floats, found: _Judged, repeats: int) -> float:
+    """Give the standard error of a mean over queries, or over splits where there are many."""
+    if repeats == 1:
+        return standard_error(values)
+    ends = np.cumsum([len(rows) for rows in found.rows])[:-1]
+    return _over_splits([float(part.mean()) for part in np.split(values, ends)], found)
+
+
+def _apgr_error(
+    name: str, given: RoutingSet, found: _Judged, gaps: list[Gap], repeats: int
+) -> float:
+    if repeats == 1:
+        return _gap_error(name, given, found)
+    return _over_splits([gap.apgr for gap in gaps], found)
+
+
+def _over_splits(values: Sequence[float], found: _Judged) -> float:
+    judged = max(len(rows) for rows in found.rows)
+    return corrected_error(values, judged=judged, learned=found.learned)
 
 
 def _curve(name: str, expected: Floats, scores: Floats, costs: Floats) -> tuple[Floats, Floats]:
@@ -275,11 +308,17 @@ def _gap_error(name: str, given: RoutingSet, found: _Judged) -> float:
 
 
 def _calibration(
-    found: _Judged, ours: Floats, scores: Floats, points: Singles, seed: int
+    found: _Judged, ours: Floats, scores: Floats, points: Singles, seed: int, *, repeats: int
 ) -> Calibration:
     means = np.concatenate(found.means)
     spreads = np.concatenate(found.spreads)
-    return calibrate(ours, scores, means, covered=_covered(ours, spreads, scores, points, seed))
+    # Apart for each repeat: a query that is judged twice must not count as two alike.
+    ends = np.cumsum([len(rows) for rows in found.rows])
+    marks = [0, *ends[len(ends) // repeats - 1 :: len(ends) // repeats].tolist()]
+    parts = [slice(low, high) for low, high in pairwise(marks)]
+    shares = [_covered(ours[p], spreads[p], scores[p], points[p], seed) for p in parts]
+    known = [share for share in shares if share is not None]
+    return calibrate(ours, scores, means, covered=float(np.mean(known)) if known else None)
 
 
 def _covered(

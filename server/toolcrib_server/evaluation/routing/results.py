@@ -63,6 +63,8 @@ class RoutingResult:
     decision_p95_ms: float
     learn_s: float
     weights: Mapping[str, float]
+    repeats: int = 1
+    """How often the set was split anew; more than one: errors are over splits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

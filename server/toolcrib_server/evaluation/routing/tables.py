@@ -15,12 +15,15 @@ def policy_table(result: RoutingResult) -> Table:
     pair = any(policy.gap for policy in result.policies)
     columns += ["APGR", "±", "CPT 50%", "CPT 80%"] if pair else []
     rows = tuple(tuple(_policy(policy, pair=pair)) for policy in result.policies)
+    times = f"{result.repeats} times, " if result.repeats > 1 else ""
     notes = [
         (
-            f"{result.judged:,} queries judged, {len(result.models)} models, learned from "
-            f"{result.learned:,}. ± is one standard error."
+            f"{result.judged // result.repeats:,} queries judged, {times}{len(result.models)} "
+            f"models, learned from {result.learned:,}. ± is one standard error."
         )
     ]
+    if result.repeats > 1:
+        notes.append("Errors are over splits, corrected for the queries that splits share.")
     if not result.has_costs:
         notes.append("No cost was measured: it is estimated from prices.")
     return Table(f"{result.name}: policies", tuple(columns), rows, tuple(notes))

@@ -19,6 +19,7 @@ from toolcrib_server.evaluation.routing.measures import (
     separate,
 )
 from toolcrib_server.evaluation.routing.policies import split_folds
+from toolcrib_server.evaluation.routing.repeating import corrected_error
 from toolcrib_server.evaluation.routing.report import write_routing
 from toolcrib_server.evaluation.routing.results import RoutingEvaluation, render_results
 from toolcrib_server.evaluation.routing.sets import GuardSet, RoutingSet, find_sets
@@ -238,3 +239,43 @@ def test_queries_without_a_score_of_every_model_cannot_be_compared(tmp_path):
     (folder / "outcomes.csv").write_text("\n".join(kept) + "\n")
     with pytest.raises(InvalidInput, match="scored by every model"):
         run(folder)
+
+
+def test_repeated_splits_give_one_mean_with_an_error_over_splits(tmp_path):
+    folder = write_set(tmp_path / "small")
+    (once,) = run(folder, hold_out=0.4, seed=3).sets
+    (thrice,) = run(folder, hold_out=0.4, seed=3, repeats=3).sets
+    singles = [run(folder, hold_out=0.4, seed=3 + n).sets[0].policies[0].score for n in range(3)]
+    ours = thrice.policies[0]
+    assert ours.score == pytest.approx(np.mean(singles))
+    assert ours.error == pytest.approx(np.std(singles, ddof=1) * np.sqrt(1 / 3 + 48 / 72))
+    assert (thrice.repeats, thrice.judged) == (3, 3 * once.judged)
+    assert thrice.calibration.covered is None or 0 <= thrice.calibration.covered <= 1
+
+
+def test_the_error_of_splits_allows_for_what_they_share():
+    values = [0.5, 0.7]
+    apart = float(np.std(values, ddof=1) / np.sqrt(2))
+    assert corrected_error(values, judged=0, learned=10) == pytest.approx(apart)
+    assert corrected_error(values, judged=3, learned=7) > apart
+    assert corrected_error([0.5], judged=3, learned=7) == 0
+
+
+def test_repeats_out_of_range_are_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="0 repeats"):
+        run(write_set(tmp_path / "a"), repeats=0)
+
+
+def test_a_repeated_pair_has_an_error_of_its_gap(tmp_path):
+    folder = write_set(tmp_path / "pair")
+    lines = (folder / "outcomes.csv").read_text().splitlines()
+    models = (folder / "models.jsonl").read_text().splitlines()
+    (folder / "outcomes.csv").write_text("\n".join(x for x in lines if ",coder," not in x) + "\n")
+    (folder / "models.jsonl").write_text("\n".join(models[::2]))
+    evaluation = run(folder, folds=2, repeats=2)
+    ours = evaluation.sets[0].policies[0]
+    assert ours.apgr_error is not None
+    assert ours.apgr_error > 0
+    said = [note for table in all_tables(evaluation) for note in table.notes]
+    assert any("2 times" in note for note in said)
+    assert any("splits share" in note for note in said)
