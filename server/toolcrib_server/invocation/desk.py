@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from .feed import FiguresFeed
 from .figures import OfferFigures
 from .models import ModelInvoker
 from .picking import ModelPicker
@@ -26,4 +27,6 @@ class ModelDesk:
     picker: ModelPicker
     invoker: ModelInvoker
     figures: OfferFigures
+    feed: FiguresFeed
+    """Keeps the figures up with what other processes measure."""
     embedder: Embedder

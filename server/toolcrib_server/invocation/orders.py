@@ -15,6 +15,7 @@ from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.jsonrpc.text import is_deeper
 from toolcrib_server.selection.constraint import Ability, Constraints
+from toolcrib_server.selection.length import Length
 
 MAX_DEPTH = 100
 _LONGEST_TASK = 4_000
@@ -58,6 +59,11 @@ class Needs:
             tokens_in=self.tokens_in if given.tokens_in is None else given.tokens_in,
             tokens_out=self.expected_out if given.tokens_out is None else given.tokens_out,
         )
+
+    @property
+    def length(self) -> Length:
+        """How large the call is; how long the answer will be is for others to expect."""
+        return Length(tokens_in=self.tokens_in, most_out=self.tokens_out, answers=self.answers)
 
     @property
     def expected_out(self) -> int:

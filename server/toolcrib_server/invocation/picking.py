@@ -6,8 +6,8 @@ Knows names, needs and limits; ranks nothing itself: a chooser does. Calls nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import anyio.to_thread
@@ -21,8 +21,11 @@ from toolcrib_registry.errors import (
 )
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryKind, JsonObject, Model
+from toolcrib_server.jsonrpc.bulk import aside
 from toolcrib_server.selection.candidate import Candidate, candidates_of
 from toolcrib_server.selection.constraint import Constraints, limits_of, violations_of
+from toolcrib_server.selection.length import Length
+from toolcrib_server.selection.measured import SURELY_FAILS, Measuring, Unmeasured, key_of
 from toolcrib_server.selection.models import NO_LIMITS, Objective, Selection
 
 from .orders import Needs, needs_of, task_of
@@ -32,6 +35,7 @@ _ALIASES = {
     "best": Objective.RELEVANCE,
     "cheapest": Objective.COST,
     "longest": Objective.CONTEXT,
+    "fastest": Objective.LATENCY,
 }
 _RANKED = 8
 """Models that are ranked: more are never tried for one request."""
@@ -52,8 +56,12 @@ class Chooser(Protocol):
         k: int = 5,
         callable_only: bool = False,
         principal: str = "local",
+        length: Length | None = None,
     ) -> Selection:
-        """Rank the ``k`` models that suit the task best among those that meet every limit."""
+        """Rank the ``k`` models that suit the task best among those that meet every limit.
+
+        ``length`` is of the call that follows.
+        """
         ...
 
 
@@ -68,9 +76,13 @@ class Pick:
 class ModelPicker:
     """Finds who may answer a request."""
 
-    def __init__(self, store: Store, chooser: Chooser) -> None:
+    def __init__(
+        self, store: Store, chooser: Chooser, *, measuring: Measuring | None = None
+    ) -> None:
+        """``measuring`` tells what calls of the offers measured."""
         self._store = store
         self._chooser = chooser
+        self._measuring: Measuring = measuring or Unmeasured()
 
     async def pick(
         self,
@@ -92,12 +104,14 @@ class ModelPicker:
             ContextTooLong: The request is longer than any of them takes.
             InvalidInput: The objective is none, or a limit makes no sense.
         """
-        needs = needs_of(body)
+        needs = await aside(needs_of, body)
         needs.size(constraints).check()
         if is_auto(asked):
             wanted = objective_of(asked, objective)
             limits = needs.limit(constraints)
-            picks = await self._choose(task_of(body), limits, wanted, principal=principal)
+            picks = await self._choose(
+                await aside(task_of, body), limits, wanted, principal=principal, length=needs.length
+            )
         else:
             named = await self.find(asked)
             picks = _fitting(asked, named, needs.size(constraints), needs)
@@ -118,16 +132,23 @@ class ModelPicker:
         return _fitting(asked, await self.find(asked), constraints, Needs())
 
     async def find(self, asked: str) -> tuple[Candidate, ...]:
-        """Find the offers of a model that can be called, in their order.
+        """Find the offers of a model that can be called, in their order; what fails comes last.
 
         Raises:
             NotFound: No such model; near names are offered.
             NotCallable: The model is off, or nobody serves it.
         """
+        await self._measuring.ready()
         return await anyio.to_thread.run_sync(self._find, asked)
 
     async def _choose(
-        self, task: str, limits: Constraints, objective: Objective, *, principal: str
+        self,
+        task: str,
+        limits: Constraints,
+        objective: Objective,
+        *,
+        principal: str,
+        length: Length,
     ) -> tuple[Pick, ...]:
         selection = await self._chooser.select(
             task,
@@ -136,6 +157,7 @@ class ModelPicker:
             k=_RANKED,
             callable_only=True,
             principal=principal,
+            length=length,
         )
         if not selection.choices:
             raise _nothing_fits(selection)
@@ -149,7 +171,7 @@ class ModelPicker:
         model, provider = self._read(asked)
         if not model.enabled:
             raise NotCallable(f"The model {model.name!r} is disabled.")
-        served = tuple(c for c in candidates_of(model) if c.callable)
+        served = self._served(model)
         if not served:
             raise NotCallable(
                 f"The model {model.name!r} cannot be called: it is known, but no endpoint is "
@@ -163,6 +185,16 @@ class ModelPicker:
             raise NotFound("model", asked, near=near)
         return theirs
 
+    def _served(self, model: Model) -> tuple[Candidate, ...]:
+        """Give the offers that can be called, with their figures: first those that do not fail."""
+        found = self._measuring.current()
+        candidates = (
+            replace(c, figures=found.find(key_of(model.name, c.offer)))
+            for c in candidates_of(model)
+            if c.callable
+        )
+        return tuple(sorted(candidates, key=_surely_fails))
+
     def _read(self, asked: str) -> tuple[Model, str | None]:
         found = self._store.find_entry(EntryKind.MODEL, asked)
         if isinstance(found, Model):
@@ -172,6 +204,11 @@ class ModelPicker:
         if isinstance(found, Model):
             return found, provider
         raise NotFound("model", asked, near=self._store.near_names(EntryKind.MODEL, asked))
+
+
+def _surely_fails(candidate: Candidate) -> bool:
+    figures = candidate.figures
+    return figures is not None and figures.surely_failing > SURELY_FAILS
 
 
 def is_auto(asked: str) -> bool:
@@ -223,11 +260,18 @@ def _fitting(
         if said := "; ".join(map(str, (*violations, *lacking))):
             failed.append(f"{candidate.label}: {said}")
         else:
-            picks.append(Pick(candidate, (f"{asked} was asked for by name.",)))
+            picks.append(Pick(candidate, tuple(_named_reasons(asked, candidate))))
     if not picks:
         notes = [f"The model {asked!r} cannot answer this.", *constraints.contradictions()]
         raise NoModelFits(" ".join([*notes, _some(failed)]))
     return tuple(picks)
+
+
+def _named_reasons(asked: str, candidate: Candidate) -> Iterator[str]:
+    yield f"{asked} was asked for by name."
+    figures = candidate.figures
+    if figures is not None and _surely_fails(candidate):
+        yield f"Asked last: {figures.error_rate:.0%} of its calls failed ({figures.ground})."
 
 
 def _long_enough(picks: Sequence[Pick], needs: Needs, *, unknown_passes: bool) -> tuple[Pick, ...]:

@@ -1,28 +1,46 @@
 """What each key may spend on models in a day, and what it has: known before a call, not after.
 
-Knows keys by name and sums in USD; nothing of models.
+The sums stand in the store, so that all processes which share it see the same. Knows keys by name
+and sums in USD; nothing of models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, time, timedelta
-from typing import Protocol
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Final, Protocol
 
-from toolcrib_registry.errors import BudgetExceeded, NotCallable
-from toolcrib_registry.types import CallRecord
+import anyio
+import anyio.to_thread
+
+from toolcrib_registry.errors import BudgetExceeded, NotCallable, StoreError
+from toolcrib_registry.store import Store
+from toolcrib_registry.store.spending import Balance, Reservation
+from toolcrib_registry.types import EntryKind
 
 from .figures import OFFER_KEY, measured_in
 
+logger = logging.getLogger(__name__)
+
 ANYBODY = "*"
 """Stands for every key that is not named: each has that budget of its own."""
+_GRACE_S: Final = 60.0
+"""After its deadline a call may still be settled; by then its process is taken for dead."""
+_MOST_RECORDS: Final = 1_000_000
+_MOST_OWED: Final = 10_000
 
 
 class Budgets(Protocol):
     """Decides whether a key may spend."""
 
-    def reserve(self, principal: str, cost_usd: float | None, what: str) -> float:
-        """Set aside what a call is expected to cost; return that.
+    async def reserve(
+        self, principal: str, cost_usd: float | None, what: str, *, timeout_s: float
+    ) -> Reservation:
+        """Set aside what a call is expected to cost, for as long as it may take.
 
         Raises:
             BudgetExceeded: The key would spend more than it may.
@@ -30,83 +48,148 @@ class Budgets(Protocol):
         """
         ...
 
-    def settle(self, principal: str, reserved_usd: float, spent_usd: float | None) -> None:
+    async def settle(self, reservation: Reservation, spent_usd: float | None) -> None:
         """Put what a call has cost in the place of what was set aside."""
         ...
 
 
 class DailyBudgets:
-    """A budget for each UTC day, in memory. ``limits`` are USD by the name of the key."""
+    """A budget for each UTC day. ``limits`` are USD by the name of the key.
+
+    A key without a limit costs no look at the store, and neither does a call that is free.
+    """
 
     def __init__(
         self,
+        store: Store,
         limits: Mapping[str, float] | None = None,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._store = store
         self._limits = dict(limits or {})
         self._now = now
-        self._day = now().date()
-        self._spent: dict[str, float] = {}
-        self._reserved: dict[str, float] = {}
+        self._owed: deque[tuple[Reservation, float]] = deque(maxlen=_MOST_OWED)
 
-    @property
-    def began(self) -> datetime:
-        """When the day began whose spending is counted."""
-        return datetime.combine(self._day, time.min, tzinfo=UTC)
-
-    def reserve(self, principal: str, cost_usd: float | None, what: str) -> float:
-        """Set aside what a call is expected to cost; return that.
+    async def reserve(
+        self, principal: str, cost_usd: float | None, what: str, *, timeout_s: float
+    ) -> Reservation:
+        """Set aside what a call is expected to cost, for as long as it may take.
 
         Raises:
             BudgetExceeded: The key would spend more than it may.
             NotCallable: The key has a budget, and the price is unknown.
+            StoreError: It has a budget, and nobody can tell what it has spent.
         """
-        limit = self._limits.get(principal, self._limits.get(ANYBODY))
+        asked = self._asked(principal, cost_usd or 0.0, timeout_s)
+        limit = self._limit(principal)
         if limit is None:
-            return 0.0
+            return asked
         if cost_usd is None:
             raise NotCallable(
                 f"{what} cannot be called with the key {principal!r}: the key has a budget, and "
                 "the price is unknown. Register its prices (0 is free)."
             )
-        self._turn()
-        spent = self._spent.get(principal, 0.0)
-        held = self._reserved.get(principal, 0.0)
         # What is free never exceeds anything.
-        if cost_usd and spent + held + cost_usd > limit:
-            raise BudgetExceeded(
-                f"The key {principal!r} may spend {limit:g} USD a day and has spent {spent:.6g}; "
-                f"this call of {what} may cost {cost_usd:.6g}.",
-                retry_after_s=self._left_s(),
-            )
-        self._reserved[principal] = held + cost_usd
-        return cost_usd
+        if cost_usd:
+            await _whole(partial(self._reserve, asked, limit, what))
+        return asked
 
-    def settle(self, principal: str, reserved_usd: float, spent_usd: float | None) -> None:
-        """Put what a call has cost in the place of what was set aside."""
-        self._turn()
-        self._reserved[principal] = max(self._reserved.get(principal, 0.0) - reserved_usd, 0.0)
-        self._spent[principal] = self._spent.get(principal, 0.0) + (spent_usd or 0.0)
+    async def settle(self, reservation: Reservation, spent_usd: float | None) -> None:
+        """Put what a call has cost in the place of what was set aside.
+
+        Where the store cannot be written, that is done at the next call; never raises for it.
+        """
+        spent = spent_usd or 0.0
+        if self._limit(reservation.principal) is None or not (reservation.usd or spent):
+            return
+        await _whole(partial(self._settle, reservation, spent))
 
     def spent_usd(self, principal: str) -> float:
-        """Say what a key has spent today."""
-        self._turn()
-        return self._spent.get(principal, 0.0)
+        """Say what a key with a budget has spent today, by whichever process. Blocks."""
+        now = self._now()
+        return self._store.spending.balance(principal, now.date(), now=now).spent_usd
 
-    def recall(self, records: Iterable[CallRecord]) -> None:
-        """Count what audit records say was spent today."""
-        for record in records:
-            if OFFER_KEY in record.argument_shape and record.at.date() == self._day:
-                self.settle(record.principal, 0.0, measured_in(record).cost_usd)
+    # --- in a worker thread --------------------------------------------------------------------
 
-    def _turn(self) -> None:
-        today = self._now().date()
-        if today != self._day:
-            self._day = today
-            self._spent.clear()
+    def _reserve(self, asked: Reservation, limit: float, what: str) -> None:
+        self._pay_owed()
+        balance = self._balance(asked, limit)
+        if not balance.granted:
+            held = f", {balance.held_usd:.6g} more is set aside" if balance.held_usd else ""
+            raise BudgetExceeded(
+                f"The key {asked.principal!r} may spend {limit:g} USD a day and has spent "
+                f"{balance.spent_usd:.6g}{held}; this call of {what} may cost {asked.usd:.6g}.",
+                retry_after_s=self._left_s(),
+            )
+
+    def _balance(self, asked: Reservation, limit: float) -> Balance:
+        spending = self._store.spending
+        balance = spending.reserve(asked, limit_usd=limit, now=self._now())
+        if balance is None:
+            spending.open(asked.principal, asked.day, spent_usd=self._recorded(asked))
+            balance = spending.reserve(asked, limit_usd=limit, now=self._now())
+        assert balance is not None, "the day has been opened"
+        return balance
+
+    def _recorded(self, asked: Reservation) -> float:
+        """Sum what the records say that the key spent before it had a budget today."""
+        since = datetime.combine(asked.day, time.min, tzinfo=UTC)
+        records = self._store.list_calls(
+            kind=EntryKind.MODEL, principal=asked.principal, since=since, limit=_MOST_RECORDS
+        )
+        costs = (
+            measured_in(record).cost_usd
+            for record in records
+            if OFFER_KEY in record.argument_shape and record.at.date() == asked.day
+        )
+        return sum(cost for cost in costs if cost)
+
+    def _settle(self, reservation: Reservation, spent: float) -> None:
+        self._owed.append((reservation, spent))
+        try:
+            self._pay_owed()
+        except StoreError as error:
+            logger.warning("%d calls wait to be put on account: %s", len(self._owed), error)
+
+    def _pay_owed(self) -> None:
+        while self._owed:
+            try:
+                reservation, spent = self._owed.popleft()
+            except IndexError:
+                return  # another thread pays it
+            try:
+                self._store.spending.settle(reservation, spent_usd=spent)
+            except StoreError:
+                self._owed.append((reservation, spent))
+                raise
+
+    # --- what it knows -------------------------------------------------------------------------
+
+    def _limit(self, principal: str) -> float | None:
+        return self._limits.get(principal, self._limits.get(ANYBODY))
+
+    def _asked(self, principal: str, usd: float, timeout_s: float) -> Reservation:
+        now = self._now()
+        return Reservation(
+            id=uuid.uuid4().hex,
+            principal=principal,
+            day=_day(now),
+            usd=usd,
+            expires_at=now + timedelta(seconds=timeout_s + _GRACE_S),
+        )
 
     def _left_s(self) -> float:
         now = self._now()
         tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         return (tomorrow - now).total_seconds()
+
+
+def _day(now: datetime) -> date:
+    return now.astimezone(UTC).date()
+
+
+async def _whole(work: Callable[[], None]) -> None:
+    """Do it to the end, also for a caller who leaves: half of it would leave money set aside."""
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(work)

@@ -1,7 +1,8 @@
-"""Whether a model has changed since: its latest outcomes against those before, as predicted.
+"""Whether a model has changed since: its later outcomes against those before, as predicted.
 
 What is compared is how far outcomes lie from predictions made without them, so that harder queries
-are not taken for a worse model. Welch's test; a wide bound, for every model is asked each time.
+are not taken for a worse model. Where it has changed, what it did before is left out of what is
+expected of it, as ADWIN drops the older part of its window; see `selection.change`.
 """
 
 from __future__ import annotations
@@ -13,36 +14,38 @@ from typing import Final
 
 import numpy as np
 
+from toolcrib_registry.types import ModelOutcome
+from toolcrib_server.selection.change import find_change
 from toolcrib_server.selection.routing.arrays import Floats
 
 LATEST: Final = 30
-"""Outcomes that are recent, or a tenth where there are more."""
-_SHARE: Final = 10
-BOUND: Final = 4.0
-"""Standard errors between latest and earlier before it counts as drift."""
+"""Outcomes on either side of a change, at least: fewer are too few to expect anything from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """A model whose latest outcomes are not what the earlier ones let expect."""
+    """A model whose later outcomes are not what the earlier ones let expect."""
 
     model: str
     since: datetime
-    """Of the first of its latest outcomes."""
+    """Of the first of its later outcomes."""
     latest: int
+    """Outcomes since."""
     shift: float
-    """How much more it scores lately than expected; below zero is worse."""
+    """How much more it scores since than expected; below zero is worse."""
     errors: float
     """The shift in standard errors."""
+    left_out: int = 0
+    """Outcomes from before, that nothing is expected from any more."""
 
     @property
     def reason(self) -> str:
         """Say it in a sentence."""
         way = "better" if self.shift > 0 else "worse"
         return (
-            f"{self.model} does {way} than its outcomes before {self.since:%Y-%m-%d} let expect: "
-            f"{self.shift:+.2f} on its latest {self.latest} ({abs(self.errors):.1f} standard "
-            "errors)"
+            f"{self.model} does {way} since {self.since:%Y-%m-%d} than its outcomes before let "
+            f"expect: {self.shift:+.2f} on {self.latest} ({abs(self.errors):.1f} standard errors); "
+            f"{self.left_out} from before are left out of what is expected of it"
         )
 
 
@@ -52,8 +55,14 @@ def find_drift(
     scores: Floats,
     times: Sequence[datetime],
 ) -> tuple[Drift, ...]:
-    """Compare each model's latest outcomes with its earlier ones; ``times`` are of the rows."""
+    """Compare each model's later outcomes with its earlier ones; ``times`` are of the rows."""
     return tuple(_drifts(models, predicted, scores, times))
+
+
+def since_drift(outcomes: Sequence[ModelOutcome], drifts: Sequence[Drift]) -> list[ModelOutcome]:
+    """Leave out what models did before they changed."""
+    since = {drift.model: drift.since for drift in drifts}
+    return [one for one in outcomes if one.model not in since or one.at >= since[one.model]]
 
 
 def _drifts(
@@ -62,23 +71,18 @@ def _drifts(
     order = sorted(range(len(times)), key=times.__getitem__)
     residuals = (scores - predicted)[order]
     for column, model in enumerate(models):
-        known = np.flatnonzero(~np.isnan(residuals[:, column]))
-        latest = max(LATEST, len(known) // _SHARE)
-        if len(known) < 2 * latest:
-            continue
-        before, after = known[:-latest], known[-latest:]
-        first, last = times[order[int(after[0])]], times[order[int(before[-1])]]
-        if first <= last:
-            continue  # all at once, as an import is: there is no before
-        shift, errors = _welch(residuals[after, column], residuals[before, column])
-        if abs(errors) > BOUND:
-            yield Drift(model=model, since=first, latest=latest, shift=shift, errors=errors)
-
-
-def _welch(after: Floats, before: Floats) -> tuple[float, float]:
-    shift = float(after.mean() - before.mean())
-    # A scored query tells at most so much: identical scores are no proof of certainty.
-    error = np.sqrt(
-        max(float(after.var()), 0.01) / len(after) + max(float(before.var()), 0.01) / len(before)
-    )
-    return shift, float(shift / error)
+        known = np.flatnonzero(~np.isnan(residuals[:, column])).tolist()
+        at = [times[order[row]] for row in known]
+        # What came all at once, as an import does, has no before.
+        places = [place for place in range(1, len(at)) if at[place - 1] < at[place]]
+        values: list[float] = residuals[known, column].tolist()
+        change = find_change(values, fewest=LATEST, places=places)
+        if change is not None:
+            yield Drift(
+                model=model,
+                since=at[change.place],
+                latest=len(at) - change.place,
+                shift=change.shift,
+                errors=change.errors,
+                left_out=change.place,
+            )

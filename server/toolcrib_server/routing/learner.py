@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder, SearchIndex
 
     # Numpy is slow to import: what needs it is imported where it works.
+    from .keeping import KeptPolicies
     from .library import OnProgress
     from .policy import Policy
 
@@ -95,7 +97,9 @@ class RoutingLearner:
         sharing: Sharing,
         default: str | None = None,
         now: Callable[[], datetime] = utc_now,
+        folder: Path | None = None,
     ) -> None:
+        """Keep what is learned in ``folder``, for the next process and for those beside."""
         self.mode = mode
         self.sharing = sharing
         self._store = store
@@ -109,6 +113,7 @@ class RoutingLearner:
         self._forgotten = 0
         self._models: tuple[Revision, tuple[Model, ...], str] | None = None
         self._limiter = anyio.CapacityLimiter(1)
+        self._folder = folder
 
     def policy(self, principal: str) -> Policy | None:
         """Give what selections of a principal use; None for nothing. Costs a look-up."""
@@ -157,6 +162,7 @@ class RoutingLearner:
         seen = await anyio.to_thread.run_sync(self._see, limiter=self._limiter)
         if not seen.tenants:
             self._ready = {}
+            await anyio.to_thread.run_sync(self._forget_kept)
             return
         index = await self._index()
         if _is_mute(index):
@@ -189,6 +195,7 @@ class RoutingLearner:
             if gone:
                 self._forgotten += 1
                 self._ready = {}
+                self._forget_kept()
             return gone
 
     # --- in a worker thread --------------------------------------------------------------------
@@ -236,11 +243,30 @@ class RoutingLearner:
         version: str,
         on_progress: OnProgress | None,
     ) -> None:
+        forgotten = self._forgotten
+        kept = self._kept()
+        policy = kept.find(tenant, version, encoder.id) if kept else None
+        if policy is None:
+            policy = self._fitted(encoder, seen, tenant, version, on_progress)
+        else:
+            kept = None
+        with self._keeping:
+            if self._forgotten == forgotten:
+                policy = kept.keep(policy, encoder.id) if kept else policy
+                self._ready = {**self._ready, tenant: policy}
+
+    def _fitted(
+        self,
+        encoder: Encoder,
+        seen: Seen,
+        tenant: str,
+        version: str,
+        on_progress: OnProgress | None,
+    ) -> Policy:
         from .guarding import guard_of  # noqa: PLC0415  # slow
         from .library import kept_vectors  # noqa: PLC0415  # slow
         from .policy import Material, learn  # noqa: PLC0415  # slow
 
-        forgotten = self._forgotten
         outcomes = self._read(tenant)
         texts = dict.fromkeys(one.query for one in outcomes)
         vectors = kept_vectors(self._store, encoder, texts, on_progress=on_progress)
@@ -253,10 +279,20 @@ class RoutingLearner:
             guard=guard_of(self._store, encoder, seen.domains),
             default=self._default,
         )
-        policy = learn(material, now=self.now())
-        with self._keeping:
-            if self._forgotten == forgotten:
-                self._ready = {**self._ready, tenant: policy}
+        return learn(material, now=self.now())
+
+    def _kept(self) -> KeptPolicies | None:
+        from .keeping import KeptPolicies  # noqa: PLC0415  # slow
+
+        return KeptPolicies(self._folder) if self._folder else None
+
+    def _forget_kept(self, tenants: Collection[str | None] = (None,)) -> None:
+        if self._folder is None or not self._folder.is_dir():
+            return
+        kept = self._kept()
+        for tenant in tenants:
+            if kept:
+                kept.forget(tenant)
 
     def _read(self, tenant: str) -> tuple[ModelOutcome, ...]:
         """Read everyone's outcomes and the tenant's own, the oldest first."""
@@ -268,6 +304,7 @@ class RoutingLearner:
         with self._keeping:
             if tenants:
                 self._ready = {t: p for t, p in self._ready.items() if t not in tenants}
+                self._forget_kept(tenants)
 
     def _is_due(self, current: Policy) -> bool:
         wait_s = max(_SHORTEST_S, _PATIENCE * current.took_s)

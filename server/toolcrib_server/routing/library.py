@@ -12,7 +12,6 @@ import numpy as np
 
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import hash_query
-from toolcrib_server.learning.library import plain_query
 from toolcrib_server.selection.routing.arrays import Singles
 
 if TYPE_CHECKING:
@@ -27,12 +26,14 @@ def encode(
     encoder: Encoder, texts: Sequence[str], *, on_progress: OnProgress | None = None
 ) -> Singles:
     """Encode texts as search reads them; a row each, in their order."""
+    from toolcrib_embeddings.queries import clean_query  # noqa: PLC0415  # slow to import
+
     rows = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
     # Texts of one length are encoded together: padding is work for nothing.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     for start in range(0, len(order), _AT_ONCE):
         places = order[start : start + _AT_ONCE]
-        rows[places] = encoder.encode([plain_query(texts[place]) for place in places])
+        rows[places] = encoder.encode([clean_query(texts[place]) for place in places])
         if on_progress:
             on_progress(start + len(places), len(order))
     return rows

@@ -28,8 +28,9 @@ from toolcrib_server.selection.routing.guard import DomainGuard, DomainVerdict
 from toolcrib_server.selection.routing.margin import Margin
 from toolcrib_server.selection.routing.outcomes import Observation, OutcomeTable
 from toolcrib_server.selection.routing.router import Router, Routing
+from toolcrib_server.selection.routing.usage import Forecasts
 
-from .drift import Drift, find_drift
+from .drift import Drift, find_drift, since_drift
 from .judging import Judgement, Standing, judge
 from .profiles import profile_of, typical_cost_usd
 from .voices import Heard, hear
@@ -85,16 +86,26 @@ class Policy:
         *,
         weights: Weights = PLAIN,
         allowed: Collection[str],
+        forecasts: Forecasts | None = None,
     ) -> tuple[Routing, ...]:
-        """Choose among the allowed for each text. Nothing outside ``allowed`` is ever looked at."""
+        """Choose among the allowed for each text. Nothing outside ``allowed`` is ever looked at.
+
+        ``forecasts`` say what calls to their offers cost and take.
+        """
         verdicts = self.guard.check(texts, vectors) if self.guard else [None] * len(texts)
         known = self.measured.intersection(allowed)
         if self.router is None or not known:
             return tuple(_guarded(verdict) for verdict in verdicts)
-        preference = weights.preference(self.scales, default=self.default)
+        scales = self._scales(texts[:1], known, forecasts)
+        preference = weights.preference(scales, default=self.default)
         new = set(self.router.models).intersection(allowed) - known
         route = partial(
-            self.router.route, texts, vectors, preference=preference, prices=self.prices
+            self.router.route,
+            texts,
+            vectors,
+            preference=preference,
+            prices=self.prices,
+            forecasts=forecasts,
         )
         routed, others = route(allowed=known), route(allowed=new) if new else ()
         answers: list[Routing] = []
@@ -103,6 +114,20 @@ class Policy:
             choice = self._decided(routing.choice, beside, preference, verdict)
             answers.append(replace(routing, choice=choice, domain=verdict))
         return tuple(answers)
+
+    def _scales(
+        self, texts: Sequence[str], known: Collection[str], forecasts: Forecasts | None
+    ) -> Scales:
+        """Take from forecasts what outcomes do not tell: what the dearest and the slowest take."""
+        scales = self.scales
+        if forecasts is None or not texts or (scales.cost_usd and scales.latency_s):
+            return scales
+        told = forecasts.expect(sorted(known), texts)
+        slowest = _largest_mean(told.latencies)
+        return Scales(
+            scales.cost_usd or _largest_mean(told.costs) or None,
+            scales.latency_s or (None if slowest is None else slowest / 1e3),
+        )
 
     def _decided(
         self,
@@ -176,9 +201,27 @@ def _fitted(
     queries: Sequence[str],
     measured: Sequence[str],
 ) -> Policy:
+    """Fit; where models have changed since, fit again without what they did before."""
+    fitted = _fitted_once(made, material, outcomes, queries, measured)
+    if not fitted.drifts:
+        return fitted
+    kept = since_drift(outcomes, fitted.drifts)
+    asked = {one.query for one in kept}
+    queries = [query for query in queries if query in asked]
+    again = _fitted_once(made, material, kept, queries, measured)
+    return replace(again, drifts=fitted.drifts, queries=len(queries))
+
+
+def _fitted_once(
+    made: Policy,
+    material: Material,
+    outcomes: Sequence[ModelOutcome],
+    queries: Sequence[str],
+    measured: Sequence[str],
+) -> Policy:
     tested = {one.model for one in outcomes}
     names = (*measured, *_new_models(material.models, measured, tested))
-    table = _table(outcomes, queries, names, material.vectors)
+    table = _table(outcomes, queries, names, material)
     router = Router.fit(table, profiles={m.name: profile_of(m) for m in material.models})
     held = router.predictor.held_out
     # A test is easier than use: it says what to expect of a model, not which is the best.
@@ -205,16 +248,21 @@ def _table(
     outcomes: Sequence[ModelOutcome],
     queries: Sequence[str],
     names: Sequence[str],
-    vectors: Mapping[str, Singles],
+    material: Material,
 ) -> OutcomeTable:
     known = set(names)
     observations = (
-        Observation(one.query, one.model, one.score, one.cost_usd, one.latency_ms)
-        for one in outcomes
-        if one.model in known
+        _observation(one, own=material.tenant) for one in outcomes if one.model in known
     )
-    rows = np.stack([vectors[query] for query in queries])
+    rows = np.stack([material.vectors[query] for query in queries])
     return OutcomeTable.of(observations, queries=queries, vectors=rows, models=names)
+
+
+def _observation(one: ModelOutcome, *, own: str) -> Observation:
+    """Take an outcome; what others only say of cost and time is not believed: it is measured."""
+    if one.source is RatingSource.FEEDBACK and one.principal != own:
+        return Observation(one.query, one.model, one.score)
+    return Observation(one.query, one.model, one.score, one.cost_usd, one.latency_ms)
 
 
 def _latest_queries(outcomes: Sequence[ModelOutcome]) -> dict[str, None]:

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_server.selection.constraint import Constraints
+from toolcrib_server.selection.length import Length
 from toolcrib_server.selection.models import (
     NO_LIMITS,
     ModelSelector,
@@ -28,7 +29,9 @@ from .weights import PLAIN, Weights
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import SearchIndex
+    from toolcrib_server.selection.forecast import ModelForecasts
     from toolcrib_server.selection.routing.router import Routing
+    from toolcrib_server.selection.routing.usage import Forecasts
 
     from .library import OnProgress
     from .policy import Policy
@@ -45,12 +48,16 @@ class _Advisor:
     weights: Weights
     explorer: Explorer | None
 
-    def advise(self, index: SearchIndex, task: str, allowed: Collection[str]) -> Routing | None:
+    def advise(
+        self, index: SearchIndex, task: str, allowed: Collection[str], forecasts: Forecasts
+    ) -> Routing | None:
         """Choose among the allowed."""
         from .library import encode  # noqa: PLC0415  # slow
 
         vectors = encode(index.encoder, [task])
-        (routing,) = self.policy.decide([task], vectors, weights=self.weights, allowed=allowed)
+        (routing,) = self.policy.decide(
+            [task], vectors, weights=self.weights, allowed=allowed, forecasts=forecasts
+        )
         if self.explorer is None:
             return routing
         return replace(routing, choice=self.explorer.explore(routing.choice))
@@ -83,11 +90,13 @@ class RoutedSelector:
         callable_only: bool = False,
         principal: str = _LOCAL,
         weights: Weights = PLAIN,
+        length: Length | None = None,
     ) -> Selection:
         """Rank the ``k`` models that suit ``task`` best among those that meet every limit.
 
         ``callable_only`` leaves out, unmentioned, offers at which nothing can be called; then a
-        call is expected to follow, and within its budget another model may be tried.
+        call is expected to follow, and within its budget another model may be tried. ``length`` is
+        of that call, where it is known.
 
         Raises:
             InvalidInput: The task is blank, ``k`` is out of range or a limit makes no sense.
@@ -103,6 +112,8 @@ class RoutedSelector:
             k=k,
             callable_only=callable_only,
             guide=_Advisor(policy, weights, explorer) if policy else None,
+            length=length,
+            prefer=None if weights.is_plain else weights.prefer,
         )
         return replace(selection, notes=(*selection.notes, *_notes(selection, policy, weights)))
 
@@ -125,8 +136,9 @@ class RoutedSelector:
         if policy is None:
             return ()
         index = await self._index()
+        forecasts = await self._models.forecasts(constraints)
         decide = partial(policy.decide, weights=weights)
-        work = partial(self._route_many, index, decide, tasks, constraints, on_progress)
+        work = partial(self._route_many, index, decide, tasks, forecasts, on_progress)
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     def _route_many(
@@ -134,17 +146,17 @@ class RoutedSelector:
         index: SearchIndex,
         decide: Callable[..., tuple[Routing, ...]],
         tasks: Sequence[str],
-        constraints: Constraints,
+        forecasts: ModelForecasts,
         on_progress: OnProgress | None,
     ) -> tuple[Routing, ...]:
         from .library import encode  # noqa: PLC0415  # slow
 
-        allowed = self._models.passing(constraints)
+        allowed = forecasts.models
         vectors = encode(index.encoder, tasks, on_progress=on_progress)
         routed: list[Routing] = []
         for start in range(0, len(tasks), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            routed += decide(tasks[part], vectors[part], allowed=allowed)
+            routed += decide(tasks[part], vectors[part], allowed=allowed, forecasts=forecasts)
         return tuple(routed)
 
 
@@ -167,5 +179,6 @@ def _notes(selection: Selection, policy: Policy | None, weights: Weights) -> tup
             said.append(f"The default {weights.default} is not among those that can be chosen.")
         return tuple(said)
     if policy is None and not weights.is_plain:
-        return ("No outcomes are in use: weights, budgets and a default decide nothing yet.",)
+        said = "relevance stands for quality among the weights, and a default decides nothing yet"
+        return (f"No outcomes are in use: {said}.",)
     return ()

@@ -69,5 +69,9 @@ class Weights:
             made = replace(made, score_per_second=self.latency / quality / scales.latency_s)
         return made
 
+    def prefer(self, dearest_usd: float | None, slowest_s: float | None) -> Preference:
+        """Say what a score is worth where the dearest and the slowest call are known."""
+        return self.preference(Scales(dearest_usd, slowest_s), default=None)
+
 
 PLAIN: Final = Weights()

@@ -6,15 +6,19 @@ Where an offer says something of its own, that wins over what is said of the mod
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
 from toolcrib_registry.types import Known, Model, Offer
 
+from .measured import Figures, as_fact
+
 T = TypeVar("T")
 
 _PER_MILLION = 1_000_000
+MEASURED_FACTS = ("p95_first_token_ms", "p95_latency_ms", "error_rate")
+"""Fields that calls measure, whatever an offer says of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,14 @@ class Candidate:
     """A model and one offer of it, with the model's relevance to the task.
 
     ``offer`` is None for a model that nobody is known to serve: it has no price and no region.
+    What was measured over enough calls wins over what anybody says of latency and errors.
     """
 
     model: Model
     offer: Offer | None = None
     relevance: float = 0.0
+    figures: Figures | None = None
+    """What its calls measured; None when it was never called."""
 
     @property
     def provider(self) -> str | None:
@@ -105,6 +112,43 @@ class Candidate:
         """Whether it reasons before it answers."""
         own = self.offer.reasoning if self.offer else None
         return own or self.model.descriptor.reasoning
+
+    @property
+    def p95_first_token_ms(self) -> Known[float] | None:
+        """Within what the answer begins in 95 of 100 calls."""
+        figures = self.figures
+        own = figures and as_fact(figures.first_token_ms_p95, figures.streamed, figures)
+        return own or (self.offer.p95_first_token_ms if self.offer else None)
+
+    @property
+    def p95_latency_ms(self) -> Known[float] | None:
+        """Within what the whole answer is there in 95 of 100 calls."""
+        figures = self.figures
+        own = figures and as_fact(figures.latency_ms_p95, figures.answered, figures)
+        return own or (self.offer.p95_latency_ms if self.offer else None)
+
+    @property
+    def error_rate(self) -> Known[float] | None:
+        """The share of its calls that fail."""
+        figures = self.figures
+        own = figures and as_fact(figures.error_rate, figures.calls, figures)
+        return own or (self.offer.error_rate if self.offer else None)
+
+    @property
+    def known_offer(self) -> Offer | None:
+        """Its offer with what was measured; what others say otherwise stands under ``disputed``."""
+        offer = self.offer
+        if offer is None or self.figures is None:
+            return offer
+        facts: dict[str, Known[float]] = {}
+        disputed = dict(offer.disputed)
+        for name in MEASURED_FACTS:
+            known, stated = getattr(self, name), getattr(offer, name)
+            if known is not None and known is not stated:
+                facts[name] = known
+                if stated is not None and stated.value != known.value:
+                    disputed[name] = (stated, *offer.disputed.get(name, ()))
+        return replace(offer, **facts, disputed=disputed)
 
     def cost_usd(self, *, tokens_in: int, tokens_out: int) -> Known[float] | None:
         """Estimate what a call of that size costs; None when a price that it needs is unknown.

@@ -14,6 +14,7 @@ from .constraint import Constraints, Exclusion
 
 if TYPE_CHECKING:
     # Numpy is slow to import, and a command that chooses no model has no use for it.
+    from .forecast import Expected
     from .routing.choice import Expectation
     from .routing.router import Routing
 
@@ -29,6 +30,8 @@ class Objective(StrEnum):
     """The cheapest; the more relevant of equals. An unknown price comes last."""
     CONTEXT = "context"
     """The longest context; the more relevant of equals. An unknown length comes last."""
+    LATENCY = "latency"
+    """The one expected to answer first; the more relevant of equals. What is unknown comes last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,9 @@ class Choice:
     alternatives: tuple[Candidate, ...] = ()
     expected: Expectation | None = None
     """What past outcomes let one expect of it for this task; None while there are none."""
+    forecast: Expected | None = None
+    """What a call of it is expected to cost and take, by its prices and by calls that were
+    measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ by the same test that a single candidate meets, so that the two can never disagr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, overload
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.types import Known, Model
 
-from .candidate import Candidate, candidates_of
+from .candidate import MEASURED_FACTS, Candidate, candidates_of
 from .constraint import Exclusion, Limit, violations_of
+from .measured import NOTHING_MEASURED, Measurements, key_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -46,8 +48,15 @@ class Columns:
         )
         self.by_name = _ranks(self.candidates)
         self.relevance: Floats = np.array([c.relevance for c in self.candidates], dtype=np.float64)
+        self.measurements = NOTHING_MEASURED
+        self.measured: Mapping[int, Candidate] = {}
+        """By row, the candidates of which something was measured, with their figures."""
         self._columns: dict[str, Column] = {}
         self._numbers: dict[str, Floats] = {}
+        self._rows: dict[str, list[int]] | None = None
+        self._patches: dict[str, Column] = {}
+        self._stated: Columns | None = None
+        """The same candidates without what was measured."""
 
     @classmethod
     def of_models(cls, models: Iterable[Model], *, callable_only: bool = False) -> Columns:
@@ -59,12 +68,28 @@ class Columns:
             if candidate.callable or not callable_only
         )
 
+    def with_measured(self, measurements: Measurements) -> Columns:
+        """Give the same candidates with what was measured; all that does not change is shared."""
+        made = copy(self)
+        made.measurements = measurements
+        made.measured = {
+            row: replace(self.candidates[row], figures=figures)
+            for key, figures in measurements.by_offer.items()
+            for row in self._rows_of(key)
+        }
+        made._patches, made._stated = {}, self
+        return made
+
     def __len__(self) -> int:
         return len(self.candidates)
 
+    def at(self, row: int) -> Candidate:
+        """Give one candidate, with its figures."""
+        return self.measured.get(row) or self.candidates[row]
+
     def take(self, row: int, relevance: Floats) -> Candidate:
         """Give one candidate with its relevance."""
-        return replace(self.candidates[row], relevance=float(relevance[row]))
+        return replace(self.at(row), relevance=float(relevance[row]))
 
     def fails(self, limit: Limit) -> Booleans:
         """Mark the candidates that a limit excludes; an unknown value is one that fails."""
@@ -88,20 +113,44 @@ class Columns:
         return total / _PER_MILLION
 
     def numbers(self, name: str, read: Callable[[Candidate], Known[Any] | None]) -> Floats:
-        """Give a field as numbers; NaN where unknown."""
+        """Give a field as numbers, as it is stated; NaN where unknown."""
         if name not in self._numbers:
-            column = self.column(name, read)
+            column = (self._stated or self).column(name, read)
             self._numbers[name] = np.array([*column.values, np.nan], dtype=np.float64)[column.codes]
         return self._numbers[name]
 
     def column(self, name: str, read: Callable[[Candidate], Known[Any] | None]) -> Column:
         """Give a field; it is read from the candidates once."""
+        if name in MEASURED_FACTS and self._stated is not None:
+            if name not in self._patches:
+                self._patches[name] = self._patched(self._stated.column(name, read), read)
+            return self._patches[name]
         if name not in self._columns:
-            values: dict[Any, int] = {}
-            known = (read(candidate) for candidate in self.candidates)
-            codes = [-1 if k is None else values.setdefault(k.value, len(values)) for k in known]
-            self._columns[name] = Column(np.array(codes, dtype=np.int64), tuple(values))
+            self._columns[name] = self._read(read)
         return self._columns[name]
+
+    def _read(self, read: Callable[[Candidate], Known[Any] | None]) -> Column:
+        values: dict[Any, int] = {}
+        known = (read(candidate) for candidate in self.candidates)
+        codes = [-1 if k is None else values.setdefault(k.value, len(values)) for k in known]
+        return Column(np.array(codes, dtype=np.int64), tuple(values))
+
+    def _patched(self, stated: Column, read: Callable[[Candidate], Known[Any] | None]) -> Column:
+        """Put what was measured in the place of what is stated: few rows of many."""
+        values = {value: place for place, value in enumerate(stated.values)}
+        codes = stated.codes.copy()
+        for row, candidate in self.measured.items():
+            known = read(candidate)
+            codes[row] = -1 if known is None else values.setdefault(known.value, len(values))
+        return Column(codes, tuple(values))
+
+    def _rows_of(self, key: str) -> Sequence[int]:
+        if self._rows is None:
+            rows: dict[str, list[int]] = {}
+            for row, candidate in enumerate(self.candidates):
+                rows.setdefault(key_of(candidate.model.name, candidate.offer), []).append(row)
+            self._rows = rows
+        return self._rows.get(key, ())
 
 
 class Exclusions(Sequence[Exclusion]):

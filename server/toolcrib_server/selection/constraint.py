@@ -50,6 +50,9 @@ class Constraints:
     """A region allows its parts: ``eu`` allows ``eu-west-1``."""
     abilities: frozenset[Ability] = frozenset()
     max_parameters_b: float | None = None
+    max_p95_first_token_ms: float | None = None
+    max_p95_latency_ms: float | None = None
+    max_error_rate: float | None = None
     providers: frozenset[str] | None = None
     without_providers: frozenset[str] = field(default_factory=frozenset[str])
 
@@ -170,6 +173,7 @@ def _limits(c: Constraints) -> Iterator[Limit]:
     yield from _price_limits(c)
     yield from _size_limits(c)
     yield from _kind_limits(c)
+    yield from _measured_limits(c)
 
 
 def _provider_limits(c: Constraints) -> Iterator[Limit]:
@@ -248,6 +252,25 @@ def _kind_limits(c: Constraints) -> Iterator[Limit]:
         yield _must("open_weights", lambda k: k.open_weights, lambda v: v is weights, bound)
     for ability in sorted(c.abilities):
         yield _must(ability.value, _ABILITIES[ability], lambda v: v is True, "true")
+
+
+def _measured_limits(c: Constraints) -> Iterator[Limit]:
+    if (begins := c.max_p95_first_token_ms) is not None:
+        yield _must(
+            "p95_first_token_ms",
+            lambda k: k.p95_first_token_ms,
+            lambda v: v <= begins,
+            f"at most {begins:g} ms",
+        )
+    if (ends := c.max_p95_latency_ms) is not None:
+        yield _must(
+            "p95_latency_ms",
+            lambda k: k.p95_latency_ms,
+            lambda v: v <= ends,
+            f"at most {ends:g} ms",
+        )
+    if (most := c.max_error_rate) is not None:
+        yield _must("error_rate", lambda k: k.error_rate, lambda v: v <= most, f"at most {most:g}")
 
 
 _ABILITIES: dict[Ability, Callable[[Candidate], Known[bool] | None]] = {

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from toolcrib_embeddings.search import SearchIndex
 
     # So is numpy: `_laid_out` and `_select` import what needs it.
-    from .columns import Columns, Floats
+    from .columns import Columns, Floats, Integers
+    from .forecast import ModelForecasts, Outlook
+    from .ranking import Prefer
     from .routing.router import Routing
+    from .routing.usage import Forecasts
 
 from .candidate import Candidate
 from .choices import NO_LIMITS, Choice, Objective, Selection
 from .constraint import Constraints, limits_of
+from .length import Length
+from .measured import Measuring, Unmeasured
 
 __all__ = [
     "MAX_K",
@@ -69,7 +74,9 @@ def select_models(
 class Guide(Protocol):
     """Tells what past outcomes let one expect, of models that meet every limit."""
 
-    def advise(self, index: SearchIndex, task: str, allowed: Collection[str]) -> Routing | None:
+    def advise(
+        self, index: SearchIndex, task: str, allowed: Collection[str], forecasts: Forecasts
+    ) -> Routing | None:
         """Choose among the allowed; None where nothing is known of any. Blocks."""
         ...
 
@@ -84,6 +91,24 @@ class _Live:
     """Of each model of ``columns``, in its order."""
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Live models with what their calls measured, at one time."""
+
+    live: _Live
+    version: int
+    columns: Columns
+    outlook: Outlook
+
+    @classmethod
+    def of(cls, live: _Live, measuring: Measuring) -> _View:
+        from .forecast import Outlook  # noqa: PLC0415  # slow
+
+        found = measuring.current()
+        columns = live.columns.with_measured(found)
+        return cls(live, found.version, columns, Outlook(columns))
+
+
 class ModelSelector:
     """Selects among the live models of the registry.
 
@@ -95,11 +120,16 @@ class ModelSelector:
         self,
         store: Store,
         index: Callable[[], Awaitable[SearchIndex]],
+        *,
+        measuring: Measuring | None = None,
     ) -> None:
+        """``measuring`` tells what calls of the offers cost and took."""
         self._store = store
         self._index = index
+        self._measuring: Measuring = measuring or Unmeasured()
         self._limiter = anyio.CapacityLimiter(_THREADS)
         self._kept: tuple[_Live, _Live] | None = None
+        self._views: dict[bool, _View] = {}
 
     async def select(
         self,
@@ -110,11 +140,14 @@ class ModelSelector:
         k: int = 5,
         callable_only: bool = False,
         guide: Guide | None = None,
+        length: Length | None = None,
+        prefer: Prefer | None = None,
     ) -> Selection:
         """Rank the ``k`` models that suit ``task`` best among those that meet every limit.
 
         ``callable_only`` leaves out, unmentioned, offers at which nothing can be called. What
-        ``guide`` chooses comes first, then what it ranked, then the others.
+        ``guide`` chooses comes first, then what it ranked, then the others; without one, ``prefer``
+        weighs relevance. ``length`` is of the call; else the limits or the task tell it.
 
         Raises:
             InvalidInput: The task is blank, ``k`` is out of range or a limit makes no sense.
@@ -122,8 +155,11 @@ class ModelSelector:
         _check(task, k)
         constraints.check()
         index = await self._index()
+        await self._measuring.ready()
+        length = length or Length.of(task, constraints)
+        how = {"guide": guide, "length": length, "prefer": prefer}
         return await anyio.to_thread.run_sync(
-            partial(self._select, callable_only=callable_only, guide=guide),
+            partial(self._select, callable_only=callable_only, **how),
             index,
             task,
             constraints,
@@ -142,42 +178,51 @@ class ModelSelector:
         *,
         callable_only: bool,
         guide: Guide | None,
+        length: Length,
+        prefer: Prefer | None,
     ) -> Selection:
-        from .ranking import choose_from, explain, order_of  # noqa: PLC0415  # slow
+        from .ranking import Prospect, choose_from, explain, order_of  # noqa: PLC0415  # slow
 
-        live = self._live(callable_only=callable_only)
+        view = self._view(callable_only=callable_only)
+        live = view.live
         ids = frozenset(live.ids) if callable_only else None
-        routing = self._advice(guide, index, task, live, constraints) if guide else None
+        forecasts = _forecasts(view, constraints, length) if guide else None
+        routing = _advice(guide, index, task, forecasts) if guide and forecasts else None
         selection = choose_from(
-            live.columns,
+            view.columns,
             constraints,
             relevance=_relevance(index, task, live, ids=ids),
             objective=objective,
             k=k,
             first=order_of(routing) if routing else (),
+            prospect=Prospect.of(view.outlook, length),
+            prefer=prefer,
         )
         selection = replace(selection, revision=live.revision)
         return explain(selection, routing) if routing else selection
 
-    def _advice(
-        self,
-        guide: Guide,
-        index: SearchIndex,
-        task: str,
-        live: _Live,
-        constraints: Constraints,
-    ) -> Routing | None:
-        allowed = _passed_names(live.columns, constraints)
-        return guide.advise(index, task, allowed) if allowed else None
-
-    def passing(self, constraints: Constraints, *, callable_only: bool = False) -> frozenset[str]:
-        """Name the models of which an offer meets every limit. Blocks.
+    async def forecasts(self, constraints: Constraints) -> ModelForecasts:
+        """Say what calls let expect of the models of which an offer meets every limit.
 
         Raises:
             InvalidInput: A limit makes no sense.
         """
         constraints.check()
-        return _passed_names(self._live(callable_only=callable_only).columns, constraints)
+        await self._measuring.ready()
+        return await anyio.to_thread.run_sync(self._forecasts, constraints)
+
+    def _forecasts(self, constraints: Constraints) -> ModelForecasts:
+        view = self._view(callable_only=False)
+        return _forecasts(view, constraints, Length.of("", constraints), by_text=True)
+
+    def _view(self, *, callable_only: bool) -> _View:
+        """Put the live models and what was measured together, where either is new."""
+        live = self._live(callable_only=callable_only)
+        kept = self._views.get(callable_only)
+        version = self._measuring.current().version
+        if kept is None or kept.live is not live or kept.version != version:
+            kept = self._views[callable_only] = _View.of(live, self._measuring)
+        return kept
 
     def _live(self, *, callable_only: bool) -> _Live:
         every, can_be_called = self._live_models()
@@ -222,12 +267,21 @@ def _relevance(
     return by_model[live.columns.model_codes]
 
 
-def _passed_names(columns: Columns, constraints: Constraints) -> frozenset[str]:
-    from .columns import sieve  # noqa: PLC0415  # slow
+def _advice(
+    guide: Guide, index: SearchIndex, task: str, forecasts: ModelForecasts
+) -> Routing | None:
+    allowed = forecasts.models
+    return guide.advise(index, task, allowed, forecasts) if allowed else None
 
-    passed = sieve(columns, limits_of(constraints)).passed
-    codes: list[int] = columns.model_codes[passed].tolist()
-    return frozenset(columns.model_names[code] for code in set(codes))
+
+def _forecasts(
+    view: _View, constraints: Constraints, length: Length, *, by_text: bool = False
+) -> ModelForecasts:
+    from .columns import sieve  # noqa: PLC0415  # slow
+    from .forecast import ModelForecasts  # noqa: PLC0415  # slow
+
+    passed: Integers = sieve(view.columns, limits_of(constraints)).passed
+    return ModelForecasts(view.columns, view.outlook, passed, length=length, by_text=by_text)
 
 
 def _check(task: str, k: int) -> None:

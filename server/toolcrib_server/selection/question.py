@@ -27,7 +27,7 @@ class Rerank(StrEnum):
     """Whether a second stage orders the best."""
 
     AUTO = "auto"
-    """Where its expected time fits in the time that a search may take."""
+    """Where most of the best have been prepared for it."""
     ON = "on"
     OFF = "off"
 
@@ -82,7 +82,7 @@ class Filters:
 class Stages:
     """Which stages of a search run."""
 
-    rerank: Rerank = Rerank.OFF
+    rerank: Rerank = Rerank.AUTO
     split: bool = True
     """Split a task of several steps, and cover each."""
     fold: bool = True

@@ -6,8 +6,8 @@ where outcomes of the past say anything. Imported late: numpy is slow to import.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,14 +16,33 @@ from toolcrib_registry.types import Known
 
 from .candidate import Candidate
 from .choices import NO_LIMITS, Choice, Objective, Selection
-from .columns import Columns, Exclusions, Floats, Integers, Sieve, sieve
+from .columns import Booleans, Columns, Exclusions, Floats, Integers, Sieve, sieve
 from .constraint import Constraints, limits_of
-from .routing.choice import Expectation
+from .forecast import Forecast, Outlook
+from .length import Length
+from .routing.choice import Expectation, Preference, utilities
 from .routing.router import Routing
 
 _TYPICAL_TOKENS_IN: Final = 750_000
 _TYPICAL_TOKENS_OUT: Final = 250_000
 """What a call is taken to be when its size is not given: three parts sent, one received."""
+
+Prefer = Callable[[float | None, float | None], Preference]
+"""Says what a score is worth, given the dearest and the slowest call of all, in USD and seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a call of one length is expected to cost and take at each offer."""
+
+    outlook: Outlook
+    length: Length
+    forecast: Forecast
+
+    @classmethod
+    def of(cls, outlook: Outlook, length: Length) -> Prospect:
+        """Work it out."""
+        return cls(outlook, length, outlook.at(length))
 
 
 def choose_from(
@@ -34,11 +53,14 @@ def choose_from(
     objective: Objective = Objective.RELEVANCE,
     k: int | None = None,
     first: Sequence[str] = (),
+    prospect: Prospect | None = None,
+    prefer: Prefer | None = None,
 ) -> Selection:
     """Drop candidates that fail a limit, rank the rest, and give the ``k`` best models.
 
     ``relevance`` is of each candidate; without it, its own. Ties go to the cheaper, then by name.
-    Models named in ``first`` come before all others, in that order.
+    Models named in ``first`` come before all others, in that order. ``prospect`` is what calls let
+    expect; with it, ``prefer`` weighs relevance against cost and latency.
 
     Raises:
         InvalidInput: A limit makes no sense by itself.
@@ -47,10 +69,14 @@ def choose_from(
     limits = limits_of(constraints)
     relevant = columns.relevance if relevance is None else relevance
     kept = sieve(columns, limits)
-    ranked = _ranked(columns, kept.passed, relevant, objective, constraints)
+    if prospect is None:
+        prospect = Prospect.of(Outlook(columns), Length.of("", constraints))
+    ranked = _ranked(columns, kept.passed, relevant, objective, prospect=prospect, prefer=prefer)
     ranked = _brought_forward(columns, ranked, first) if first else ranked
     return Selection(
-        choices=tuple(_choices(columns, ranked, relevant, objective, constraints, k=k)),
+        choices=tuple(
+            _choices(columns, ranked, relevant, objective, constraints, prospect=prospect, k=k)
+        ),
         exclusions=Exclusions(columns, kept.excluded, limits, relevant),
         considered=len(columns),
         passed=len(kept.passed),
@@ -83,21 +109,60 @@ def _ranked(
     rows: Integers,
     relevance: Floats,
     objective: Objective,
-    constraints: Constraints,
+    *,
+    prospect: Prospect,
+    prefer: Prefer | None,
 ) -> Integers:
     """Order rows: the last key of `lexsort` counts first."""
-    cost = columns.costs(*_size(constraints))[rows]
-    cost = np.where(np.isnan(cost), np.inf, cost)
-    names, irrelevance = columns.by_name[rows], -relevance[rows]
+    outlook = prospect.outlook
+    cost = _last_where_unknown(prospect.forecast.cost_usd[rows])
+    latency = _last_where_unknown(prospect.forecast.latency_ms[rows])
+    # Who surely fails so often is the less worth asking.
+    relevant = relevance[rows] - np.abs(relevance[rows]) * outlook.surely_failing[rows]
+    names, unreliable = columns.by_name[rows], outlook.unreliable[rows]
     match objective:
+        case Objective.RELEVANCE if prefer is not None:
+            within, utility = _weighed(relevant, cost, latency, prefer)
+            keys = (names, latency, cost, -utility, ~within)
         case Objective.RELEVANCE:
-            keys = (names, cost, irrelevance)
+            keys = (names, latency, cost, -relevant)
         case Objective.COST:
-            keys = (names, irrelevance, cost)
+            keys = (names, latency, -relevant, cost, np.isinf(cost) * 2 + unreliable)
+        case Objective.LATENCY:
+            keys = (names, cost, -relevant, latency, np.isinf(latency) * 2 + unreliable)
         case Objective.CONTEXT:
             context = columns.numbers("context_tokens", _context)[rows]
-            keys = (names, cost, irrelevance, np.where(np.isnan(context), 1, -context))
+            known = np.where(np.isnan(context), 1, -context)
+            keys = (names, latency, cost, -relevant, known)
     return rows[np.lexsort(keys)]
+
+
+def _weighed(
+    relevant: Floats, cost: Floats, latency: Floats, prefer: Prefer
+) -> tuple[Booleans, Floats]:
+    """Weigh relevance, in the place of a quality that nobody knows; mark what is in the budget."""
+    cost = np.where(np.isinf(cost), np.nan, cost)
+    latency = np.where(np.isinf(latency), np.nan, latency)
+    dearest, slowest = _largest(cost), _largest(latency)
+    preference = prefer(dearest, None if slowest is None else slowest / 1e3)
+    within: Booleans = np.ones(len(relevant), dtype=np.bool_)
+    for most, values in (
+        (preference.max_cost_usd, cost),
+        (preference.max_latency_ms, latency),
+    ):
+        if most is not None:
+            within &= values <= most  # an unknown one is beyond every budget
+    top = float(np.max(relevant, initial=0.0)) or 1.0
+    return within, utilities(relevant / top, cost, latency, preference)
+
+
+def _largest(values: Floats) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.max()) if len(known) else None
+
+
+def _last_where_unknown(values: Floats) -> Floats:
+    return np.where(np.isnan(values), np.inf, values)
 
 
 def order_of(routing: Routing) -> tuple[str, ...]:
@@ -120,16 +185,23 @@ def _choices(
     objective: Objective,
     constraints: Constraints,
     *,
+    prospect: Prospect,
     k: int | None,
 ) -> Iterator[Choice]:
     codes = columns.model_codes[ranked]
     _, first = np.unique(codes, return_index=True)
     for place in np.sort(first)[:k].tolist():
-        best, *others = (columns.take(int(row), relevance) for row in ranked[codes == codes[place]])
+        rows = ranked[codes == codes[place]].tolist()
+        best, *others = (columns.take(row, relevance) for row in rows)
+        forecast = prospect.outlook.expected(rows[0], prospect.length, prospect.forecast)
+        reasons = [*_reasons(best, len(others), objective, constraints)]
+        if best.figures is not None:
+            reasons.append(forecast.reason)
         yield Choice(
             candidate=best,
-            reasons=tuple(_reasons(best, len(others), objective, constraints)),
+            reasons=tuple(reasons),
             alternatives=tuple(others),
+            forecast=forecast,
         )
 
 

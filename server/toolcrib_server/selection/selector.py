@@ -19,18 +19,23 @@ import anyio.to_thread
 
 from toolcrib_registry.errors import NotFound
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Entry, EntryId, Revision, ServerName, split_id
+from toolcrib_registry.types import Entry, EntryId, NeedSource, Revision, ServerName, split_id
 
 from .brief import Brief
 from .freshness import Freshness
 from .meter import SearchMeter, SearchOutcome
 from .question import EVERY_STAGE, NO_FILTERS, Filters, Question, Stages, ask
+from .reading import Read, Reader, SplitBy
 from .shelf import Shelf
+from .tongues import Tongues
 
 if TYPE_CHECKING:
     # The index is slow to import and opened late; see `sync.indexer`.
     from toolcrib_embeddings import Hit, Ranking, Scope, SearchIndex, SearchOptions, Signal
+    from toolcrib_embeddings.calibration import Grounds
+    from toolcrib_embeddings.companions import Companions
     from toolcrib_embeddings.lessons import Lessons
+    from toolcrib_embeddings.queries import Reading
 
 RETRIEVERS = ("dense", "lexical")
 """The signals that find an entry, and are always shown; the others explain its place."""
@@ -53,6 +58,10 @@ class Found:
     """Names of near-duplicates that stand under it, best first."""
     required_by: tuple[str, ...] = ()
     """Names of the results that depend on it, when that is why it is here."""
+    required_how: NeedSource | None = None
+    """How that is known: declared, learned from use, or read off schemas."""
+    required_why: str = ""
+    """The same in words, where it was learned."""
     steps: tuple[int, ...] = ()
     """Which steps of the question it answers, as places in ``Answer.steps``."""
     likelihood: float | None = None
@@ -78,7 +87,17 @@ class Answer:
     """Calibrated probability that anything here fits; None while nothing is calibrated."""
     abstained: bool = False
     """Whether nothing seems to fit: what was found is the nearest there is, and unlikely."""
+    grounds: Grounds | None = None
+    """How often it abstains wrongly, and what says so; None while nothing is calibrated."""
     reranked: bool = False
+    split_by: SplitBy | None = None
+    """Who found the steps; None where it is one."""
+    read: Read | None = None
+    """How a model read the query, where one was asked and had the time."""
+    notice: str | None = None
+    """What the asker should know of how the query was understood."""
+    unwanted: tuple[str, ...] = ()
+    """What the query says is not wanted: it was not searched for."""
     lexical_only: str | None = None
     """Why entries were found by their words alone, all or some of them; None when none were."""
     took_ms: float = field(default=0.0, compare=False)
@@ -95,10 +114,12 @@ class Selector:
         index: Callable[[], Awaitable[SearchIndex]],
         *,
         lessons: Callable[[str], Lessons | None] | None = None,
+        companions: Callable[[str], Companions | None] | None = None,
     ) -> None:
-        """``lessons`` gives what searches of a principal have learned from use."""
+        """``lessons`` and ``companions`` give what searches of a principal have learned."""
         self._store = store
         self._lessons = lessons
+        self._companions = companions
         self._shelf = Shelf(store)
         self._freshness = Freshness(store)
         self.meter = SearchMeter()
@@ -107,6 +128,9 @@ class Selector:
         self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
         self._state: object = None
         self._is_warm = False
+        self._tongues = Tongues()
+        self.reader: Reader | None = None
+        """Reads queries that rules do not do justice to; None while no model does."""
 
     async def search(
         self,
@@ -145,9 +169,11 @@ class Selector:
     async def _find(self, question: Question, principal: str) -> Answer:
         index = await self._index()
         lessons = self._lessons(principal) if self._lessons else None
+        companions = self._companions(principal) if self._companions else None
+        read = await self._read_query(question)
         # An answer is true for one state of the index, and only for that one.
         state = index.state
-        key = (question, lessons and (lessons.tenant, lessons.version))
+        key = (question, lessons and (lessons.tenant, lessons.version), companions, read)
         if state is not self._state:
             self._answers.clear()
             self._state = state
@@ -155,7 +181,7 @@ class Selector:
             self._answers.move_to_end(key)
             return answer
         answer = await anyio.to_thread.run_sync(
-            self._search, index, question, lessons, limiter=self._limiter
+            self._search, index, question, lessons, companions, read, limiter=self._limiter
         )
         is_worth_it = len(answer.found) <= _LONGEST_CACHED and answer.lexical_only is None
         if self._state is state is index.state and is_worth_it:
@@ -163,6 +189,11 @@ class Selector:
         while len(self._answers) > _CACHED_ANSWERS:
             self._answers.popitem(last=False)
         return answer
+
+    async def _read_query(self, question: Question) -> Read | None:
+        if self.reader is None or not isinstance(question.query, str):
+            return None
+        return await self.reader.read(question.query)
 
     async def read(self, found: Sequence[Found]) -> dict[EntryId, Entry]:
         """Read what was found in full; what has gone since is left out."""
@@ -181,7 +212,14 @@ class Selector:
 
     # --- in a worker thread ----------------------------------------------------------------
 
-    def _search(self, index: SearchIndex, question: Question, lessons: Lessons | None) -> Answer:
+    def _search(
+        self,
+        index: SearchIndex,
+        question: Question,
+        lessons: Lessons | None,
+        companions: Companions | None,
+        read: Read | None,
+    ) -> Answer:
         began = time.perf_counter()
         revision = index.revision
         ranking = index.search(
@@ -190,6 +228,8 @@ class Selector:
             scope=_scope(self._resolved(question.filters, revision)),
             options=_options(question.stages),
             lessons=lessons,
+            companions=companions,
+            reading=_reading(read),
         )
         if not ranking.hits:
             self._check_tags(question.filters, revision)
@@ -202,7 +242,12 @@ class Selector:
             unanswered=ranking.unanswered,
             likelihood=ranking.likelihood,
             abstained=ranking.abstained,
+            grounds=ranking.grounds,
             reranked=ranking.reranked,
+            split_by=_split_by(question, read) if ranking.steps else None,
+            read=read,
+            notice=self._tongues.notice(question.query, index.encoder, read),
+            unwanted=ranking.unwanted,
             lexical_only=ranking.lexical_only,
             filters=question.filters,
         )
@@ -265,6 +310,18 @@ def _options(stages: Stages) -> SearchOptions:
     )
 
 
+def _reading(read: Read | None) -> Reading | None:
+    from toolcrib_embeddings.queries import Reading  # noqa: PLC0415  # slow
+
+    return None if read is None else Reading(read.english, read.steps)
+
+
+def _split_by(question: Question, read: Read | None) -> SplitBy:
+    if not isinstance(question.query, str):
+        return SplitBy.ASKER
+    return SplitBy.RULES if read is None else SplitBy.MODEL
+
+
 def _found(entry: Brief, hit: Hit) -> Found:
     return Found(
         entry,
@@ -272,6 +329,8 @@ def _found(entry: Brief, hit: Hit) -> Found:
         hit.signals,
         alternatives=_names(hit.alternatives),
         required_by=_names(hit.required_by),
+        required_how=hit.required_how,
+        required_why=hit.required_why,
         steps=hit.steps,
         likelihood=hit.likelihood,
     )

@@ -21,7 +21,6 @@ from toolcrib_registry.errors import (
 )
 from toolcrib_registry.types import Launch
 from toolcrib_server.invocation.figures import RollingFigures, offer_key
-from toolcrib_server.invocation.spending import DailyBudgets
 from toolcrib_server.upstream.models.testing import WORDS
 
 pytestmark = pytest.mark.anyio
@@ -230,12 +229,13 @@ async def test_a_usage_of_nothing_is_not_believed(desk):
     assert answered.measured.tokens_out > 0
 
 
-async def test_who_leaves_before_the_answer_pays_for_what_was_sent(desk):
-    with anyio.move_on_after(0.3):
-        await desk.invoker.chat(desk.order("hangs"))
-    figures = desk.figures.find(offer_key(desk.pick("hangs").candidate))
-    assert figures.tokens_in > 0
-    assert desk.budgets.spent_usd("key-1") > 0
+async def test_who_leaves_before_the_answer_pays_for_what_was_sent(opened_desk):
+    async with opened_desk(budgets={"*": 1.0}) as desk:
+        with anyio.move_on_after(0.3):
+            await desk.invoker.chat(desk.order("hangs"))
+        figures = desk.figures.find(offer_key(desk.pick("hangs").candidate))
+        assert figures.tokens_in > 0
+        assert desk.budgets.spent_usd("key-1") > 0
 
 
 async def test_callers_in_a_hurry_do_not_have_an_offer_left_alone(desk):
@@ -304,30 +304,6 @@ async def test_a_key_spends_no_more_than_its_budget(opened_desk):
         with pytest.raises(NotCallable, match="the price is unknown"):
             await desk.invoker.chat(desk.order(desk.pick("ok", price=None)))
         await desk.invoker.chat(desk.order(dear, principal="key-2", max_tokens=2_000))
-
-
-async def test_calls_at_once_do_not_spend_the_same_money_twice():
-    budgets = DailyBudgets({"*": 1.0})
-    assert budgets.reserve("a", 0.6, "x") == 0.6
-    with pytest.raises(BudgetExceeded):
-        budgets.reserve("a", 0.6, "x")
-    budgets.settle("a", 0.6, 0.1)
-    assert budgets.reserve("a", 0.6, "x") == 0.6
-    assert budgets.reserve("b", 0.6, "x") == 0.6
-
-
-async def test_a_budget_starts_anew_each_day_and_is_recalled_from_the_records(opened_desk):
-    async with opened_desk(budgets={"*": 1.0}) as desk:
-        desk.budgets.settle("a", 0.0, 5.0)
-        with pytest.raises(BudgetExceeded):
-            desk.budgets.reserve("a", 0.1, "x")
-        desk.clock.seconds += 86_400
-        assert desk.budgets.reserve("a", 0.1, "x") == 0.1
-        await desk.invoker.chat(desk.order("ok"))
-        await desk.audit.flush()
-        later = DailyBudgets({"*": 1.0})
-        later.recall(desk.store.list_calls())
-        assert later.spent_usd("key-1") == pytest.approx(12 / 1e6)
 
 
 async def test_who_may_not_use_an_offer_gets_the_next(opened_desk):

@@ -1,6 +1,6 @@
 """Who may answer: by name or by choice, within limits, and long enough; else a reason."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from toolcrib_registry.errors import (
     NotFound,
 )
 from toolcrib_registry.types import EntryKind, Known, Model, ModelDescriptor, Offer
+from toolcrib_server.invocation.feed import FiguresFeed
+from toolcrib_server.invocation.figures import Measured, RollingFigures
 from toolcrib_server.invocation.orders import check_body, check_chat, needs_of, task_of
 from toolcrib_server.invocation.picking import ModelPicker, objective_of
 from toolcrib_server.selection.constraint import Ability, Constraints
@@ -101,6 +103,34 @@ async def test_a_name_gives_its_offers_and_a_provider_one_of_them(picker):
     assert await labels(picker, "vendor@2026@a") == ["vendor@2026 at a"]
 
 
+async def test_what_surely_fails_is_asked_last_also_by_name(picker, tmp_path):
+    store, figures = picker._store, RollingFigures(renewed_s=0)
+    indexer = Indexer(store, open_encoder=HashEncoder, folder=tmp_path / "index")
+    await indexer.catch_up()
+    feed = FiguresFeed(store, figures)
+    models = ModelSelector(store, indexer.index, measuring=feed)
+    measured = ModelPicker(store, Unlearned(models), measuring=feed)
+    assert await labels(measured, "both") == ["both at a", "both at b"]
+    now = datetime.now(UTC)
+    for number in range(40):
+        for key in ("both@a/both", "free@a/free"):
+            outcome = "ok" if number % 2 else "upstream-error"
+            one = Measured(
+                id=f"{key}{number}", at=now, outcome=outcome, duration_ms=900, tokens_out=9
+            )
+            figures.note(key, one)
+
+    last = (await measured.pick("both", HELLO))[-1]
+
+    assert await labels(measured, "both") == ["both at b", "both at a"]
+    assert last.reasons[1].startswith("Asked last: 50% of its calls failed (measured over 40 calls")
+    cheapest = await labels(measured, "auto:cheapest")
+    assert cheapest.index("free at a") > cheapest.index("vendor@2026 at a")
+    assert (await labels(measured, "auto:fastest"))[0] in {"both at a", "free at a"}
+    with pytest.raises(NoModelFits, match=r"error_rate is 0\.5 \(measured over 40 calls"):
+        await measured.pick("free", HELLO, constraints=Constraints(max_error_rate=0.1))
+
+
 async def test_auto_ranks_what_can_be_called(picker):
     everyone = {"both at a", "both at b", "free at a", "untold at a", "vendor@2026 at a"}
     assert set(await labels(picker, "auto")) == everyone
@@ -121,7 +151,7 @@ async def test_auto_ranks_what_can_be_called(picker):
         ("both@c", NotFound, "both@a, both@b"),
         ("idle", NotCallable, "no endpoint is registered"),
         ("off", NotCallable, "is disabled"),
-        ("auto:fastest", InvalidInput, "no objective 'fastest'"),
+        ("auto:newest", InvalidInput, "no objective 'newest'"),
     ],
 )
 async def test_who_cannot_be_called_is_named(picker, asked, kind, says):

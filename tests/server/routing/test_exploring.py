@@ -4,9 +4,16 @@ from toolcrib_server.routing.exploring import Explorer
 from toolcrib_server.selection.routing.choice import Expectation, RoutedChoice
 
 
-def expectation(model: str, quality: float, spread: float, **changes: bool) -> Expectation:
+def expectation(
+    model: str, quality: float, spread: float, within_budget: bool = True
+) -> Expectation:
     return Expectation(
-        model=model, quality=quality, spread=spread, evidence=1, outcomes=5, **changes
+        model=model,
+        quality=quality,
+        spread=spread,
+        evidence=1,
+        outcomes=5,
+        within_budget=within_budget,
     )
 
 

@@ -1,6 +1,6 @@
 """Routing in service, over a real store and index: recorded, learned, judged, used, forgotten."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -8,6 +8,8 @@ import pytest
 from toolcrib_registry.errors import NotFound, NotPermitted
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import RatingSource, hash_query
+from toolcrib_server.invocation.feed import FiguresFeed
+from toolcrib_server.invocation.figures import Measured, RollingFigures
 from toolcrib_server.learning.mode import EVERYONE, Sharing
 from toolcrib_server.routing.desk import DAILY_LIMIT, RoutingDesk
 from toolcrib_server.routing.learner import RoutingLearner, utc_now
@@ -19,7 +21,7 @@ from toolcrib_server.selection.constraint import Constraints
 from toolcrib_server.selection.models import ModelSelector, Objective
 from toolcrib_server.sync.indexer import Indexer
 
-from .conftest import GOOD_AT, KINDS, model, query, rows
+from .conftest import GOOD_AT, KINDS, START, model, query, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -364,3 +366,103 @@ async def test_it_learns_by_itself_while_selections_go_on(store: Store, indexer:
 
 def test_the_kinds_and_the_models_of_this_file_match() -> None:
     assert set(GOOD_AT.values()) == set(KINDS)
+
+
+async def test_what_is_expected_of_a_model_follows_it_when_it_changes(
+    store: Store, indexer: Indexer
+) -> None:
+    await indexer.catch_up()
+    clock = [START]
+    learner = RoutingLearner(
+        store,
+        indexer.index,
+        mode=RoutingMode.ON,
+        sharing=Sharing.PRINCIPAL,
+        now=lambda: clock[0],
+    )
+    desk = desk_of(store, learner)
+    for number in range(120):
+        clock[0] = START + timedelta(hours=number)
+        good = 0.9 if number < 80 else 0.1
+        told = [
+            OutcomeRow(
+                where="x", query=f"{query('poem', number)} {number}", model=name, score=score
+            )
+            for name, score in (("poet", good), ("clerk", 0.5))
+        ]
+        await desk.record(
+            told, principal="l", tenant=EVERYONE, source=RatingSource.VERIFIER, limited=False
+        )
+    await learner.look(at_once=True)
+    policy = learner.policy("local")
+    assert policy is not None
+    (drift,) = policy.drifts
+    assert (drift.model, drift.latest, drift.left_out) == ("poet", 40, 80)
+    assert "80 from before are left out" in drift.reason
+    selection = await selector_of(store, indexer, learner).select(POEM)
+    assert selection.routing is not None
+    expected = {one.model: one.quality for one in selection.routing.choice.ranked}
+    assert expected["poet"] < 0.3, "its past would have said 0.63"
+    (state,) = await desk.states()
+    assert state.drifts == (drift.reason,)
+
+
+async def test_what_others_only_say_of_cost_is_not_believed(store: Store, indexer: Indexer) -> None:
+    await indexer.catch_up()
+    learner = learner_of(store, indexer)
+    desk = desk_of(store, learner)
+    await imported(store, learner, rows(30, cost_usd=0.01))
+    lies = [
+        OutcomeRow(where="x", query=query("poem", n), model="poet", cost_usd=0.0, latency_ms=1.0)
+        for n in range(30)
+    ]
+    await desk.record(lies, principal="liar", tenant=EVERYONE, source=RatingSource.FEEDBACK)
+    await learner.look(at_once=True)
+    selection = await selector_of(store, indexer, learner).select(POEM)
+    assert selection.routing is not None
+    poet = next(one for one in selection.routing.choice.ranked if one.model == "poet")
+    assert poet.cost_usd == pytest.approx(0.01)
+    assert poet.latency_ms is None
+
+
+async def test_what_calls_measured_joins_what_outcomes_say(store: Store, indexer: Indexer) -> None:
+    await indexer.catch_up()
+    learner = learner_of(store, indexer)
+    await imported(store, learner, rows(60))
+    now = datetime.now(UTC)
+    figures = RollingFigures(renewed_s=0)
+    feed = FiguresFeed(store, figures)
+    for number in range(40):
+        for name, ms in (("poet", 8_000.0), ("clerk", 200.0)):
+            measured = Measured(
+                id=f"{name}/{number}",
+                at=now,
+                outcome="ok" if name == "clerk" or number % 2 else "upstream-error",
+                duration_ms=ms,
+                tokens_in=20,
+                tokens_out=100,
+            )
+            figures.note(f"{name}@here/{name}", measured)
+    models = ModelSelector(store, indexer.index, measuring=feed)
+    selector = RoutedSelector(models, learner, indexer.index)
+
+    selection = await selector.select(POEM)
+    assert selection.routing is not None
+    by_name = {one.model: one for one in selection.routing.choice.ranked}
+    assert by_name["clerk"].latency_ms == pytest.approx(200, rel=0.05)
+    assert by_name["poet"].latency_ms is not None
+    assert by_name["poet"].latency_ms > 10_000, "half of its calls are made again"
+    assert by_name["poet"].reliability < 0.7
+    assert "measured over 40 calls" in by_name["poet"].reason
+    chosen = selection.choices[0]
+    assert chosen.forecast is not None
+    assert chosen.forecast.calls == 40
+    hurried = await selector.select(POEM, weights=Weights(max_latency_ms=1_000))
+    assert hurried.choices[0].candidate.model.name == "clerk"
+    weighed = await selector.select(POEM, weights=Weights(latency=2))
+    assert weighed.choices[0].candidate.model.name == "clerk"
+    limits = Constraints(max_error_rate=0.1)
+    able = await selector.select(POEM, constraints=limits)
+    assert [choice.candidate.model.name for choice in able.choices] == ["clerk"]
+    (routed,) = await selector.select_many([POEM], weights=Weights(max_latency_ms=1_000))
+    assert routed.choice.model == "clerk"

@@ -17,6 +17,8 @@ from .arrays import Floats
 from .margin import Margin
 from .pareto import on_front
 
+_WORTH_SAYING: Final = 0.02
+"""Share of calls that fail."""
 _NINETY: Final = 1.645
 """Standard deviations of an interval that holds 90 %."""
 
@@ -59,6 +61,10 @@ class Expectation:
     """Outcomes of the model that were learned from."""
     cost_usd: float | None = None
     latency_ms: float | None = None
+    reliability: float = 1.0
+    """The share of its calls that is not sure to fail."""
+    ground: str | None = None
+    """Which calls its cost and latency were measured over; None where none was."""
     utility: float = 0.0
     on_front: bool = False
     """Whether no other is at least as good in quality, cost and latency, and better in one."""
@@ -80,8 +86,18 @@ class Expectation:
         ground = f"{self.outcomes} outcomes" if self.outcomes else "its descriptor alone"
         return (
             f"Expected score {self.quality:.2f} ({self.low:.2f} to {self.high:.2f}, from {ground},"
-            f" worth {self.evidence:.0f} of this query)."
+            f" worth {self.evidence:.0f} of this query)." + self._measured
         )
+
+    @property
+    def _measured(self) -> str:
+        if self.ground is None:
+            return ""
+        cost = "an unknown sum" if self.cost_usd is None else f"about {self.cost_usd:.2g} USD"
+        time = "" if self.latency_ms is None else f", {self.latency_ms / 1e3:.2g} s"
+        lost = 1 - self.reliability
+        fails = f"; at least {lost:.0%} of its calls fail" if lost > _WORTH_SAYING else ""
+        return f" A call costs {cost}{time} ({self.ground}{fails})."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +118,8 @@ class RoutedChoice:
 
 def weigh(expected: tuple[Expectation, ...], preference: Preference) -> tuple[Expectation, ...]:
     """Mark the Pareto set and who is within the budget, and rank."""
-    quality = np.array([one.quality for one in expected])
+    # An answer that does not come is worth nothing.
+    quality = np.array([one.quality * one.reliability for one in expected])
     cost = _known([one.cost_usd for one in expected])
     latency = _known([one.latency_ms for one in expected])
     front = on_front(quality, cost, latency)

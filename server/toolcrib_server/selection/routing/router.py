@@ -19,7 +19,7 @@ from .margin import Margin, learn_margin
 from .outcomes import RoutingOutcomes
 from .profile import Profile
 from .quality import Predictions, QualityPredictor
-from .usage import Usage
+from .usage import Forecasts, Told, Usage, blend
 
 BEST_QUALITY: Final = Preference()
 _KEPT_MARGINS: Final = 64
@@ -60,6 +60,16 @@ class Past:
             np.where(np.isnan(outcomes.costs_usd), costs, outcomes.costs_usd),
             np.where(np.isnan(outcomes.latencies_ms), times, outcomes.latencies_ms),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RouterParts:
+    """What was learned, as it is kept."""
+
+    predictor: QualityPredictor
+    usage: Usage
+    past: Past
+    guard: DomainGuard | None = None
 
 
 class Router:
@@ -103,6 +113,16 @@ class Router:
             guard=guard,
         )
 
+    @classmethod
+    def of(cls, parts: RouterParts) -> Router:
+        """Use what was learned before."""
+        return cls(parts.predictor, parts.usage, parts.past, guard=parts.guard)
+
+    @property
+    def parts(self) -> RouterParts:
+        """All that was learned."""
+        return RouterParts(self._predictor, self._usage, self._past, self._guard)
+
     @property
     def models(self) -> tuple[str, ...]:
         """Those of which something can be expected."""
@@ -121,8 +141,11 @@ class Router:
         preference: Preference = BEST_QUALITY,
         allowed: Collection[str] | None = None,
         prices: Mapping[str, float] | None = None,
+        forecasts: Forecasts | None = None,
     ) -> tuple[Routing, ...]:
         """Route queries. ``prices`` are what a call costs where nothing was measured.
+
+        ``forecasts`` are of the offers at hand: what their calls measured joins what is learned.
 
         Raises:
             InvalidInput: A weight or budget makes no sense.
@@ -130,6 +153,10 @@ class Router:
         preference.check()
         predictions = self._predictor.predict(texts, vectors)
         costs, latencies = self._usage.predict(texts)
+        told = forecasts.expect(self.models, texts) if forecasts else None
+        if told is not None:
+            costs = blend(costs, told.costs, told.calls)
+            latencies = blend(latencies, told.latencies, told.calls)
         costs = _filled(costs, self._predictor.models, prices or {})
         verdicts = self._guard.check(texts, vectors) if self._guard else [None] * len(texts)
         mask = self._mask(allowed)
@@ -137,7 +164,7 @@ class Router:
         margin = self.margin(preference, default, mask)
         answers: list[Routing] = []
         for row, verdict in enumerate(verdicts):
-            expected = self._expected(row, predictions, costs, latencies, mask)
+            expected = self._expected(row, predictions, costs, latencies, mask, told=told)
             ranked = weigh(expected, preference) if expected else ()
             if verdict is not None and verdict.domain is None:
                 choice = _abstained(ranked, default)
@@ -183,7 +210,14 @@ class Router:
         return np.array([allowed is None or name in allowed for name in names], dtype=np.bool_)
 
     def _expected(
-        self, row: int, predictions: Predictions, costs: Floats, latencies: Floats, mask: Booleans
+        self,
+        row: int,
+        predictions: Predictions,
+        costs: Floats,
+        latencies: Floats,
+        mask: Booleans,
+        *,
+        told: Told | None,
     ) -> tuple[Expectation, ...]:
         return tuple(
             Expectation(
@@ -194,6 +228,8 @@ class Router:
                 outcomes=int(self._predictor.counts[place]),
                 cost_usd=_optional(costs[row, place]),
                 latency_ms=_optional(latencies[row, place]),
+                reliability=1.0 if told is None else float(told.reliability[place]),
+                ground=None if told is None else told.grounds[place],
             )
             for place in np.flatnonzero(mask).tolist()
         )

@@ -1,13 +1,14 @@
 """What a call to each model is expected to cost and how long it takes, by the query's length.
 
-From measured figures; NaN where nothing was measured, for a guess would look like a fact.
+From what outcomes say, and from what calls of this house measured, which counts the more the more
+calls there were. NaN where nothing is known, for a guess would look like a fact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -19,6 +20,41 @@ _FEWEST_FOR_SLOPE: Final = 20
 _PENALTY_WORDS: Final = 50.0
 _OUTLIERS: Final = 97.5
 """Percentile at which measured values are cut: one call that hung must not set the line."""
+
+
+_TRUST: Final = 8.0
+"""Calls' worth of what outcomes say of cost and latency, beside what calls measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What calls let expect of models at their best offers."""
+
+    costs: Floats
+    """USD: a row a query, a column a model; NaN is unknown."""
+    latencies: Floats
+    """Milliseconds, the same."""
+    calls: Integers
+    """How many were measured, of each model."""
+    reliability: Floats
+    """The share of calls of each model that is not sure to fail."""
+    grounds: tuple[str | None, ...]
+    """What each model's figures are from; None where no call was measured."""
+
+
+class Forecasts(Protocol):
+    """Whoever knows prices and what calls measured."""
+
+    def expect(self, models: Sequence[str], texts: Sequence[str]) -> Told:
+        """Expect cost and latency of a call with each text to each model."""
+        ...
+
+
+def blend(learned: Floats, told: Floats, calls: Integers) -> Floats:
+    """Join what outcomes say with what calls measured; where one is unknown, the other holds."""
+    share = calls / (calls + _TRUST)
+    joined = share * told + (1 - share) * learned
+    return np.where(np.isnan(learned), told, np.where(np.isnan(told), learned, joined))
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,12 +114,57 @@ def test_targets_lead_back_to_the_scores():
     np.testing.assert_allclose(contrast(scores).sum(axis=1), 0, atol=1e-9)
 
 
+def test_finer_groups_tell_what_coarse_ones_cannot():
+    random = np.random.default_rng(5)
+    places = random.permutation(np.repeat(np.arange(30), 50))
+    points = (random.normal(size=(30, 12))[places] + 0.05 * random.normal(size=(1500, 12))).astype(
+        np.float32
+    )
+    wanted = random.normal(size=(30, 2))[places]
+    fitted = Clusters.fit(points, wanted, seed=0)
+    whole = np.abs(fitted.predict(points) - wanted).mean()
+    coarse = np.abs(Clusters(fitted.partitions, (), 2).predict(points) - wanted).mean()
+    assert whole < 0.8 * coarse
+
+
+@pytest.mark.parametrize("share_missing", [0.0, 0.5])
+def test_groups_of_noise_predict_next_to_nothing(share_missing):
+    random = np.random.default_rng(6)
+    points = random.normal(size=(1000, 6)).astype(np.float32)
+    noise = random.normal(size=(1000, 3))
+    noise[random.random(noise.shape) < share_missing] = np.nan
+    new = random.normal(size=(200, 6)).astype(np.float32)
+    assert np.abs(Clusters.fit(points, noise, seed=0).predict(new)).mean() < 0.2
+
+
 def test_a_margin_keeps_the_default_where_predictions_are_noise():
     predicted = RANDOM.random((400, 3))
     actual = (RANDOM.random((400, 3)) < 0.5).astype(float)
     margin = learn_margin(predicted, actual, default=0)
     assert margin.least == np.inf
     assert "nothing for certain" in margin.reason
+
+
+def test_a_margin_is_no_larger_than_past_queries_prove_it_must_be():
+    # Every gain is real and small: a cut among the largest looks best by luck alone.
+    learned: list[float] = []
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        gains = random.random(600)
+        actual = np.stack([np.zeros(600), random.choice([-1.0, 1.0], 600, p=[0.4, 0.6])], axis=1)
+        predicted = np.stack([np.zeros(600), gains], axis=1)
+        learned.append(learn_margin(predicted, actual, default=0).least or 0.0)
+    assert np.count_nonzero(learned) <= 2
+
+
+def test_a_margin_stays_where_going_below_it_is_proven_to_lose():
+    random = np.random.default_rng(4)
+    gains = random.random(600)
+    goes_well = np.where(gains > 0.5, 0.8, 0.2)
+    actual = np.stack([np.zeros(600), np.where(random.random(600) < goes_well, 1.0, -1.0)], axis=1)
+    margin = learn_margin(np.stack([np.zeros(600), gains], axis=1), actual, default=0)
+    assert margin.least == pytest.approx(0.5, abs=0.1)
+    assert margin.gain > 0.2
 
 
 def test_a_margin_lets_good_predictions_through():
