@@ -11,25 +11,27 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from toolcrib_registry.errors import ToolcribError
-from toolcrib_registry.types import CallRecord, EntryKind, JsonObject, entry_id
+from toolcrib_registry.types import CallRecord, EntryKind, JsonObject, entry_id, hash_content
 from toolcrib_server.invocation.audit import AuditLog
 from toolcrib_server.invocation.desk import Embedder
 from toolcrib_server.invocation.figures import offer_key
 from toolcrib_server.invocation.picking import Pick
-from toolcrib_server.learning.mode import EVERYONE, Sharing
+from toolcrib_server.learning.mode import EVERYONE
 
+from .examples import Example, size_of
 from .keeping import is_worth_keeping
+from .lookup import AnswerTotals, CacheOutcome, CacheSettings, Lookup
 from .question import Asked, Question, question_of
 from .sameness import difference
 from .shelf import AnswerShelf, Kept, weigh
-from .wish import CacheMode
+from .teaching import Teaching
+from .worth import Worth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,60 +39,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LEAST_SIMILARITY: Final = 0.90
-"""By `benchmarks/cache.py`: the words decide, and more likeness than this only loses hits."""
 _MOST_LOOKED_AT: Final = 8
 """Near questions that are compared word by word."""
 _MOST_TOKENS: Final = 200
 """What the bundled encoder surely reads of a text; the rest would not be compared."""
-
-
-class CacheOutcome(StrEnum):
-    """What came of looking."""
-
-    EXACT = "exact"
-    NEAR = "near"
-    MISS = "miss"
-    SKIPPED = "skipped"
-    """The request is not for a cache, or declines it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheSettings:
-    """What the operator decides."""
-
-    mode: CacheMode = CacheMode.OFF
-    ttl_s: float = 3_600.0
-    room_bytes: int = 64 * 1024 * 1024
-    least_similarity: float = LEAST_SIMILARITY
-    sharing: Sharing = Sharing.PRINCIPAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """What came of looking: an answer that is given again, or why there is none."""
-
-    outcome: CacheOutcome
-    reason: str | None = None
-    kept: Kept | None = None
-    similarity: float | None = None
-    age_s: float | None = None
-    question: Question | None = None
-    """What a new answer is kept under; None: it is not kept."""
-    vector: NDArray[np.float32] | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerTotals:
-    """What the cache did since the process started, and what it holds."""
-
-    mode: CacheMode = CacheMode.OFF
-    outcomes: Mapping[CacheOutcome, int] = field(default_factory=dict[CacheOutcome, int])
-    refusals: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Near questions that were found to ask something else, by what differs."""
-    saved_usd: float = 0.0
-    answers: int = 0
-    bytes: int = 0
 
 
 class AnswerCache:
@@ -109,6 +61,7 @@ class AnswerCache:
         self._audit = audit
         self._now = now
         self._shelf = AnswerShelf(room_bytes=settings.room_bytes, ttl_s=settings.ttl_s)
+        self.teaching = Teaching(self._shelf, now=now)
         self._outcomes: Counter[CacheOutcome] = Counter()
         self._refusals: Counter[str] = Counter()
         self._saved_usd = 0.0
@@ -126,6 +79,7 @@ class AnswerCache:
             outcomes=dict(self._outcomes),
             refusals=dict(self._refusals),
             saved_usd=self._saved_usd,
+            examples=self.teaching.shown,
             answers=len(self._shelf),
             bytes=self._shelf.bytes,
         )
@@ -146,10 +100,36 @@ class AnswerCache:
             self._record(found.kept, found, principal, face, time.perf_counter() - began)
         return found
 
+    async def study(self, asked: Asked) -> Lookup:
+        """Read what is asked of a cascade: nothing is given again there, but examples may be shown.
+
+        Raises nothing.
+        """
+        question = question_of(asked, self.settings.mode)
+        reason = question if isinstance(question, str) else "a cascade is climbed"
+        self._outcomes[CacheOutcome.SKIPPED] += 1
+        found = Lookup(outcome=CacheOutcome.SKIPPED, reason=reason)
+        if isinstance(question, str) or question.text is None or question.family is None:
+            return found
+        vector = await self._embed(question.text)
+        question = replace(question, key=hash_content(["cascade", question.key]))
+        return replace(found, question=question, vector=vector)
+
     def keep(
-        self, lookup: Lookup, *, pick: Pick, answer: JsonObject, cost_usd: float | None
+        self,
+        lookup: Lookup,
+        *,
+        pick: Pick,
+        answer: JsonObject,
+        cost_usd: float | None,
+        examples: Sequence[Example] = (),
+        is_checked: bool = False,
     ) -> None:
-        """Keep a new answer, where it is one for a cache."""
+        """Keep a new answer, where it is one for a cache.
+
+        ``examples`` are those that it was given with. One that was checked and accepted on the way
+        up a cascade is an example for others, and is never given again itself.
+        """
         question = lookup.question
         if question is None or not is_worth_keeping(answer):
             return
@@ -166,6 +146,12 @@ class AnswerCache:
             cost_usd=cost_usd,
             at=self._now(),
             size=weigh(answer, question.text, 0 if vector is None else len(vector)),
+            family=question.family,
+            is_open=question.is_open,
+            sizes=size_of(candidate),
+            serves=not is_checked,
+            taught_by=tuple(example.kept.key for example in examples),
+            worth=Worth(good=int(is_checked)),
         )
         self._shelf.keep(question.tenant, kept)
 

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from toolcrib_registry.types import JsonObject, hash_content
 from toolcrib_server.invocation.orders import objects
+from toolcrib_server.invocation.picking import is_auto
 from toolcrib_server.selection.constraint import Constraints
 from toolcrib_server.selection.models import Objective
 
@@ -21,6 +22,8 @@ LONGEST: Final = 200_000
 LONGEST_NEAR: Final = 1_000
 """Characters of a last message that is compared by meaning: an encoder does not read on forever."""
 _OF_STREAMS: Final = frozenset({"stream", "stream_options"})
+_ELSEWHERE: Final = frozenset({"messages", "model"})
+"""What has a place of its own in the key; not every door leaves the model in the body."""
 _NOT_KEPT: Final[Mapping[str, str]] = {
     "tools": "it offers tools",
     "functions": "it offers tools",
@@ -29,6 +32,10 @@ _NOT_KEPT: Final[Mapping[str, str]] = {
     "background": "it is asked in the background",
 }
 """Parameters with which an answer is no text, or another at another time."""
+_FORM: Final = ("response_format", "stop", "grammar", "guided_json", "guided_regex")
+"""Parameters that decide what form an answer has."""
+_READERS: Final = ("regions", "providers", "without_providers", "licenses", "open_weights")
+"""Limits that say who may read a question: it is shown to nobody under others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,11 @@ class Question:
     """That text, where nearness to others counts; None: only the same request will do."""
     looks_up: bool = True
     """Whether an answer that is kept will do; else a new one takes its place."""
+    family: str | None = None
+    """Of who may read it and the form of the answer alone: what examples are looked for by. None:
+    none are wanted, or the request is a conversation."""
+    is_open: bool = False
+    """Whether it is left open who answers."""
 
 
 def question_of(asked: Asked, allowed: CacheMode) -> Question | str:
@@ -74,13 +86,16 @@ def question_of(asked: Asked, allowed: CacheMode) -> Question | str:
     text = "\n".join(_texts(last.get("content")))
     scope = _spelled(asked, [*messages[:-1], {**last, "content": _shape(last.get("content"))}])
     key = hash_content([scope, last.get("content")])
-    is_near = mode is CacheMode.SEMANTIC and _is_comparable(text)
+    is_near = mode in {CacheMode.SEMANTIC, CacheMode.EXAMPLES} and _is_comparable(text)
+    teaches = mode is CacheMode.EXAMPLES and is_near and not asked.wish.is_refresh
     return Question(
         tenant=asked.tenant,
         key=key,
         scope=scope,
         text=text if is_near else None,
         looks_up=not asked.wish.is_refresh,
+        family=_family(asked, messages) if teaches else None,
+        is_open=is_auto(asked.model),
     )
 
 
@@ -112,9 +127,23 @@ def _spelled(asked: Asked, messages: list[Mapping[str, Any]]) -> str:
     rest = {
         name: value
         for name, value in asked.body.items()
-        if name not in _OF_STREAMS and name != "messages"
+        if name not in _OF_STREAMS and name not in _ELSEWHERE
     }
     return hash_content([asked.tenant, asked.model, limits, objective, rest, messages])
+
+
+def _family(asked: Asked, messages: list[Mapping[str, Any]]) -> str | None:
+    """Hash what an example must have in common with a request: readers, instructions, form.
+
+    None where it is a conversation: what was said in it is no example for another one.
+    """
+    told = messages[:-1]
+    if any(message.get("role") not in {"system", "developer"} for message in told):
+        return None
+    limits = {name: _plain(getattr(asked.constraints, name)) for name in _READERS}
+    form = {name: asked.body.get(name) for name in _FORM}
+    shape = _shape(messages[-1].get("content"))
+    return hash_content(["family", asked.tenant, limits, form, told, shape])
 
 
 def _plain(value: object) -> object:

@@ -7,10 +7,13 @@ holds more than a fair share. Knows no model, and not what makes two questions t
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from toolcrib_registry.types import JsonObject, canonical_json
+
+from .worth import Worth
 
 if TYPE_CHECKING:
     # Numpy is slow to import: it comes with the first vector.
@@ -41,6 +44,17 @@ class Kept:
     at: float
     """By the cache's clock."""
     size: int
+    family: str | None = None
+    """What it is an example for: requests of the same form, for the same readers."""
+    is_open: bool = False
+    """Whether who asked left open which model would read it."""
+    sizes: tuple[float | None, float | None] = (None, None)
+    """How large the model is that gave it: parameters, price."""
+    serves: bool = True
+    """Whether it may be given again; else it is an example alone."""
+    taught_by: tuple[str, ...] = ()
+    """The keys of the examples that it was given with."""
+    worth: Worth = field(default_factory=Worth)
 
 
 @dataclass(slots=True)
@@ -49,6 +63,7 @@ class _Tenant:
 
     kept: OrderedDict[str, Kept] = field(default_factory=OrderedDict[str, Kept])
     scopes: dict[str, dict[str, Kept]] = field(default_factory=dict[str, dict[str, Kept]])
+    """By what else was asked, and by family, whichever a search is for."""
     bytes: int = 0
 
 
@@ -72,6 +87,8 @@ class AnswerShelf:
             return None
         if self._is_old(kept, now):
             self._drop(tenant, key)
+            return None
+        if not kept.serves:
             return None
         shelf.kept.move_to_end(key)
         return kept
@@ -114,13 +131,26 @@ class AnswerShelf:
             self._drop(tenant, kept.key)
             shelf = self._tenants.setdefault(tenant, shelf)
         shelf.kept[kept.key] = kept
-        if kept.vector is not None:
-            shelf.scopes.setdefault(kept.scope, {})[kept.key] = kept
+        for scope in _places(kept):
+            shelf.scopes.setdefault(scope, {})[kept.key] = kept
         shelf.bytes += kept.size
         self.bytes += kept.size
         while self.bytes > self._room:
             self._make_room()
         return True
+
+    def list_kept(self, tenant: str) -> tuple[Kept, ...]:
+        """List all that is a tenant's, whatever was used longest ago first."""
+        shelf = self._tenants.get(tenant)
+        return tuple(shelf.kept.values()) if shelf else ()
+
+    def credit(self, tenant: str, keys: Collection[str], *, good: bool) -> None:
+        """Say of answers whether they, or what they helped to, were good."""
+        shelf = self._tenants.get(tenant)
+        for key in keys:
+            kept = shelf.kept.get(key) if shelf else None
+            if kept is not None:
+                kept.worth.note(good=good)
 
     def forget(self, tenant: str | None = None) -> int:
         """Forget a tenant's answers, or all; returns how many."""
@@ -145,15 +175,24 @@ class AnswerShelf:
         kept = shelf.kept.pop(key)
         shelf.bytes -= kept.size
         self.bytes -= kept.size
-        scope = shelf.scopes.get(kept.scope, {})
-        scope.pop(key, None)
-        if not scope:
-            shelf.scopes.pop(kept.scope, None)
+        for scope in _places(kept):
+            those = shelf.scopes.get(scope, {})
+            those.pop(key, None)
+            if not those:
+                shelf.scopes.pop(scope, None)
         if not shelf.kept:
             del self._tenants[tenant]
 
     def _is_old(self, kept: Kept, now: float) -> bool:
         return now - kept.at >= self._ttl_s
+
+
+def _places(kept: Kept) -> tuple[str, ...]:
+    """Name what it is found by when something like it is searched for."""
+    if kept.vector is None:
+        return ()
+    own = (kept.scope,) if kept.serves else ()
+    return own if kept.family is None else (*own, kept.family)
 
 
 def weigh(answer: JsonObject, text: str | None, numbers: int) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from .cache import Lookup
+from .examples import Example
+from .lookup import Lookup
 
 HEADER: Final = "x-toolcrib-cache"
+EXAMPLES_HEADER: Final = "x-toolcrib-examples"
 
 
 def cache_view(found: Lookup, *, shows_question: bool) -> dict[str, Any]:
@@ -25,6 +28,20 @@ def cache_view(found: Lookup, *, shows_question: bool) -> dict[str, Any]:
     if shows_question and kept.text is not None:
         view["question"] = kept.text
     return view
+
+
+def examples_view(examples: Sequence[Example], *, shows_question: bool) -> list[dict[str, Any]]:
+    """Say which earlier answers were shown to the model that answered."""
+    return [
+        {
+            "model": example.kept.model,
+            "similarity": round(example.likeness, 4),
+            "worth": round(example.worth, 4),
+            "tokens": example.tokens,
+            **({"question": example.kept.text} if shows_question else {}),
+        }
+        for example in examples
+    ]
 
 
 def cache_headers(found: Lookup) -> dict[str, str]:

@@ -18,14 +18,16 @@ class CacheMode(StrEnum):
     """The same request, to the letter."""
     SEMANTIC = "semantic"
     """One that differs in its last message alone, and there in its wording alone."""
+    EXAMPLES = "examples"
+    """That, and where none is: good answers to similar questions are shown to a smaller model."""
 
 
 REFRESH: Final = "refresh"
 """What a caller says who wants a new answer, kept in the place of the old."""
-_ORDER: Final = (CacheMode.OFF, CacheMode.EXACT, CacheMode.SEMANTIC)
+_ORDER: Final = tuple(CacheMode)
 _WORDS: Final[Mapping[str, CacheMode]] = {
-    "on": CacheMode.SEMANTIC,
-    "true": CacheMode.SEMANTIC,
+    "on": CacheMode.EXAMPLES,
+    "true": CacheMode.EXAMPLES,
     "false": CacheMode.OFF,
     REFRESH: CacheMode.SEMANTIC,
     **{mode.value: mode for mode in CacheMode},
@@ -36,7 +38,7 @@ _WORDS: Final[Mapping[str, CacheMode]] = {
 class CacheWish:
     """What a caller said; without a word, what the operator allows for cautious requests."""
 
-    most: CacheMode = CacheMode.SEMANTIC
+    most: CacheMode = CacheMode.EXAMPLES
     is_asked: bool = False
     """Whether the caller asked for it: then an answer drawn by chance may be given again too."""
     is_refresh: bool = False

@@ -7,7 +7,7 @@ import string
 import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -17,8 +17,9 @@ import regex
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import JsonObject, canonical_json
 from toolcrib_server.invocation.budget import Budget, OutOfBudget, compile_schema
-from toolcrib_server.invocation.models import Answered
-from toolcrib_server.invocation.orders import objects, task_of
+from toolcrib_server.invocation.chat_answer import text_of
+from toolcrib_server.invocation.model_order import Answered
+from toolcrib_server.invocation.orders import task_of
 from toolcrib_server.jsonrpc.text import is_deeper
 
 from .plan import CheckSpec
@@ -90,7 +91,7 @@ class Checker:
         except TimeoutError:
             return _no(spec, f"{spec.name} took longer than {_COMMAND_S:g} s")
         except OSError as error:
-            return _no(spec, f"{spec.name} cannot be run: {error.strerror or error}")
+            return _unmade(spec, f"{spec.name} cannot be run: {error.strerror or error}")
         said = _last_line(done.stdout) or _last_line(done.stderr)
         if done.returncode == 0:
             return Verdict(kind=spec.kind, score=1.0, detail=said or f"{spec.name} accepts it")
@@ -111,9 +112,9 @@ def check_schema(spec: CheckSpec, text: str) -> Verdict:
     try:
         problems = list(islice(validator.iter_errors(value), 1))
     except OutOfBudget:
-        return _no(spec, "the schema cannot be applied in the time it has")
+        return _unmade(spec, "the schema cannot be applied in the time it has")
     except Exception as error:  # noqa: BLE001  # a stranger's schema, and any of its corners
-        return _no(spec, f"the schema cannot be applied: {str(error)[:_SHOWN]}")
+        return _unmade(spec, f"the schema cannot be applied: {str(error)[:_SHOWN]}")
     if problems:
         where = ".".join(map(str, problems[0].absolute_path)) or "the answer"
         return _no(spec, f"{where}: {problems[0].message[:_SHOWN]}")
@@ -125,7 +126,7 @@ def check_pattern(spec: CheckSpec, text: str) -> Verdict:
     try:
         found = regex.search(spec.pattern, text, timeout=_MATCHING_S)
     except TimeoutError:
-        return _no(spec, "the pattern takes too long on it")
+        return _unmade(spec, "the pattern takes too long on it")
     if found is None:
         return _no(spec, "the pattern is not found in it")
     return Verdict(kind=spec.kind, score=1.0, detail="the pattern is found in it")
@@ -149,7 +150,7 @@ async def _compare(spec: CheckSpec, answer: Checked) -> Verdict:
         for _ in range(spec.samples - 1):
             tasks.start_soon(sample)
     if failed:
-        return _no(spec, f"it could not be asked again: {failed[0].detail}", again)
+        return _unmade(spec, f"it could not be asked again: {failed[0].detail}", again)
     forms = Counter(normal_form(text_of(each.answer)) for each in again)
     agreeing = 1 + forms[normal_form(answer.text)]
     return Verdict(
@@ -180,26 +181,17 @@ async def _grade(spec: CheckSpec, answer: Checked) -> Verdict:
     try:
         judged = await answer.named(spec.model, body)
     except ToolcribError as error:
-        return _no(spec, f"{spec.model} could not judge: {error.detail}")
+        return _unmade(spec, f"{spec.model} could not judge: {error.detail}")
     said = text_of(judged.answer)
     grades = _GRADE.findall(said, timeout=_MATCHING_S)
     if not grades:
-        return _no(spec, f"{spec.model} gave no grade", [judged])
+        return _unmade(spec, f"{spec.model} gave no grade", [judged])
     return Verdict(
         kind=spec.kind,
         score=int(grades[-1]) / _TOP_GRADE,
         detail=f"{spec.model} grades it {grades[-1]} of {_TOP_GRADE}",
         spent=(judged.measured,),
     )
-
-
-def text_of(answer: JsonObject) -> str:
-    """Read the text of the first choice; the empty text where it has none."""
-    for choice in objects(answer.get("choices"))[:1]:
-        for message in objects([choice.get("message")]):
-            said = message.get("content")
-            return said if isinstance(said, str) else ""
-    return ""
 
 
 def normal_form(text: str) -> str:
@@ -214,6 +206,10 @@ def normal_form(text: str) -> str:
 def _no(spec: CheckSpec, detail: str, spent: Sequence[Answered] = ()) -> Verdict:
     measured = tuple(each.measured for each in spent)
     return Verdict(kind=spec.kind, score=0.0, detail=detail, spent=measured)
+
+
+def _unmade(spec: CheckSpec, detail: str, spent: Sequence[Answered] = ()) -> Verdict:
+    return replace(_no(spec, detail, spent), made=False)
 
 
 def _last_line(output: bytes) -> str:

@@ -17,14 +17,16 @@ import anyio
 
 from toolcrib_registry.errors import BudgetExceeded, InvalidInput, ToolcribError
 from toolcrib_registry.types import JsonObject
+from toolcrib_server.invocation.chat_answer import text_of
 from toolcrib_server.invocation.figures import Measured
-from toolcrib_server.invocation.models import Answered, ModelInvoker, ModelOrder
+from toolcrib_server.invocation.model_order import Answered, ModelOrder
+from toolcrib_server.invocation.models import ModelInvoker
 from toolcrib_server.invocation.orders import needs_of, task_of
 from toolcrib_server.invocation.picking import ModelPicker, Pick
 from toolcrib_server.selection.constraint import Constraints
 
 from .calibration import Threshold
-from .checks import Checked, Checker, text_of
+from .checks import Checked, Checker
 from .plan import CascadePlan
 from .verdicts import Verdict, score_of
 
@@ -34,6 +36,8 @@ Record = Callable[[str, str, Sequence["Step"]], Awaitable[None]]
 """Takes note of what checks said: (principal, task, steps)."""
 FindThreshold = Callable[[str], Awaitable[Threshold]]
 """Finds the calibrated threshold for a principal."""
+Dress = Callable[[Sequence[Pick], JsonObject], JsonObject]
+"""Puts before a model what helps it with a request; the request itself is what is checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,9 @@ class _Turn:
     """What one model is asked, within which limits, and until when."""
 
     order: ModelOrder
+    """As the model is asked, with what was put before the question."""
+    asked: JsonObject
+    """As the caller asked."""
     constraints: Constraints
     deadline: float
 
@@ -108,7 +115,12 @@ class Cascade:
         return self._checker.commands
 
     async def climb(
-        self, order: ModelOrder, plan: CascadePlan, *, constraints: Constraints
+        self,
+        order: ModelOrder,
+        plan: CascadePlan,
+        *,
+        constraints: Constraints,
+        dress: Dress | None = None,
     ) -> Climbed:
         """Answer. The picks of ``order`` are the ranked offers; `CascadePlan.models` replace them.
 
@@ -123,7 +135,9 @@ class Cascade:
         steps: list[Step] = []
         deadline = _deadline(order)
         for picks in await self._ladder(order, plan, constraints):
-            turn = _Turn(replace(order, picks=picks), constraints, deadline)
+            body = order.body if dress is None else dress(picks, order.body)
+            asked = replace(order, picks=picks, body=body)
+            turn = _Turn(asked, order.body, constraints, deadline)
             step = await self._take(turn, plan, threshold)
             steps.append(step)
             is_over = anyio.current_time() >= deadline or isinstance(step.error, BudgetExceeded)
@@ -173,7 +187,7 @@ class Cascade:
         """Make the checks in order; one that rejects spares the dearer ones."""
         same = replace(turn.order, picks=(answered.pick,))
         answer = Checked(
-            body=turn.order.body,
+            body=turn.asked,
             text=text_of(answered.answer),
             again=partial(self._again, same, turn.deadline),
             named=partial(self._named, turn),

@@ -29,7 +29,7 @@ class CascadeMemory:
         self._thresholds: dict[str, tuple[float, Threshold]] = {}
 
     async def record(self, principal: str, task: str, steps: Sequence[Step]) -> None:
-        """Record the score of every answer that was checked.
+        """Record the score of every answer that was checked; not where a check itself failed.
 
         Raises:
             NotPermitted: The principal has said too much today.
@@ -44,7 +44,7 @@ class CascadeMemory:
                 latency_ms=step.answered.measured.duration_ms,
             )
             for step in steps
-            if step.answered is not None
+            if step.answered is not None and all(verdict.made for verdict in step.verdicts)
         ]
         if rows and self._desk.learner.mode.takes:
             await self._desk.record(rows, principal=principal, source=RatingSource.VERIFIER)

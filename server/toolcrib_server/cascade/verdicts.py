@@ -34,6 +34,8 @@ class Verdict:
     kind: CheckKind
     score: float
     detail: str
+    made: bool = True
+    """False: the check itself failed, which rejects the answer and says nothing of it."""
     spent: tuple[Measured, ...] = field(default=(), repr=False)
     """The calls of models that the check itself made."""
 

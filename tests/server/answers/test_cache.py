@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from toolcrib_registry.errors import StoreError
-from toolcrib_server.answers.cache import AnswerCache, CacheOutcome, CacheSettings
+from toolcrib_server.answers.cache import AnswerCache
+from toolcrib_server.answers.lookup import CacheOutcome, CacheSettings
 from toolcrib_server.answers.question import Asked
 from toolcrib_server.answers.showing import cache_headers, cache_view
 from toolcrib_server.answers.wish import CacheMode, read_wish

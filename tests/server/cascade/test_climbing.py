@@ -145,6 +145,7 @@ async def test_a_program_of_the_operator_decides_and_its_last_words_are_told(cli
     plan = {"verify": [{"kind": "command", "name": "even"}], "models": ["says:41", "says:42"]}
     climbed = await climb(plan=plan)
     assert climbed.steps[0].verdicts[0].detail == "41 is odd"
+    assert climbed.steps[0].verdicts[0].made
     assert text(climbed) == "42"
 
 
@@ -153,6 +154,7 @@ async def test_a_program_that_cannot_be_run_rejects_and_says_so(climb):
     climbed = await climb(plan=plan)
     assert not climbed.accepted
     assert "cannot be run" in climbed.steps[0].verdicts[0].detail
+    assert not climbed.steps[0].verdicts[0].made
 
 
 async def test_a_judges_last_grade_counts_and_its_call_is_paid_for(climb):
@@ -196,6 +198,7 @@ async def test_a_judge_without_a_grade_rejects(climb, words):
     plan = {"verify": [{"kind": "judge", "model": f"says:{words}"}], "models": ["ok"]}
     climbed = await climb(plan=plan)
     assert climbed.steps[0].verdicts[0].score == 0
+    assert not climbed.steps[0].verdicts[0].made
     assert not climbed.accepted
 
 
