@@ -14,6 +14,7 @@ import numpy as np
 
 from toolcrib_embeddings import Document, FloatMatrix, render_document
 from toolcrib_embeddings.encoder import Encoder
+from toolcrib_embeddings.tokens import TokenMatrix
 from toolcrib_registry.types import ServerName, Tool
 
 CACHE = Path(__file__).parent.parent / ".cache"
@@ -90,3 +91,29 @@ class VectorCache:
             vectors = np.array(list(self._vectors.values()))
             np.savez(self._file, keys=np.array(list(self._vectors)), vectors=vectors)
         return np.array([self._vectors[key] for key in keys])
+
+    def tokens(self, texts: Sequence[str]) -> list[TokenMatrix]:
+        """Make token vectors of texts, in order; kept as vectors are, by the name of the head."""
+        if self._encoder.token_id is None:
+            return []
+        file = CACHE / "bench" / f"{self._encoder.token_id.replace('/', '-')}.npz"
+        known = _load_tokens(file)
+        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        missing = {k: t for k, t in zip(keys, texts, strict=True) if k not in known}
+        if missing:
+            print(f"reading {len(missing)} texts by their tokens, once", flush=True)
+            read = self._encoder.encode_documents([*missing.values()])
+            known |= zip(missing, read.tokens or (), strict=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            ends = np.cumsum([len(rows) for rows in known.values()])
+            rows = np.concatenate(list(known.values()))
+            np.savez(file, keys=np.array(list(known)), ends=ends, rows=rows)
+        return [known[key] for key in keys]
+
+
+def _load_tokens(file: Path) -> dict[str, TokenMatrix]:
+    if not file.exists():
+        return {}
+    with np.load(file) as kept:
+        matrices = np.split(kept["rows"], kept["ends"][:-1])
+        return dict(zip(kept["keys"].tolist(), matrices, strict=True))

@@ -8,31 +8,39 @@ from all sets and prints the ``SHIPPED_CONSTANTS`` of ``toolcrib_embeddings.cali
 
 A question has no answer when its tools are taken away: "tools" takes the relevant ones and leaves
 their near-duplicates, "alike 0.7" takes every document of cosine 0.7 and more with one of them,
-too. "other sets" asks the questions of another set, "foreign" everyday and exam questions.
+too. Independent of the encoder: "same words" takes whatever has the plain name of one of them, or
+half of its description's words in common, and "server" all of their servers or categories. "other
+sets" asks the questions of another set, "foreign" everyday and exam questions.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from _calibrating import Examples, as_matrix, auroc, fit_constants, fit_one
+from _likeness import Likeness
 from _sets import CACHE, SEED, RetrievalSet, VectorCache, read_queries, read_sets
 from numpy.typing import NDArray
 
 from toolcrib_embeddings import Document, FloatMatrix, FloatVector, SentenceTransformerEncoder
-from toolcrib_embeddings.calibration import Calibration, Constants
+from toolcrib_embeddings.calibration import Calibration, Constants, strength
+from toolcrib_embeddings.confirmation import Answered, confirm
 from toolcrib_embeddings.lexical import Bm25Index, Stemmer
 from toolcrib_embeddings.probes import choose, make_probes, measure_probes
 from toolcrib_embeddings.search_signals import Background, Rarity, SearchSignals, joint_evidence
 
 RADII = {"tools": 1.01, "alike 0.8": 0.8, "alike 0.7": 0.7, "alike 0.6": 0.6, "alike 0.5": 0.5}
 KINDS = (*RADII, "other sets", "foreign")
+APART = ("same words", "server")
+"""Ways that are measured, and that nothing is learned from."""
+FEWEST_ASKED = 40
 RATES = (0.05, 0.1, 0.2)
 FEWEST_LEFT = 20
 HANDFUL = 5
@@ -53,9 +61,8 @@ class Registry:
         self.documents = [documents[row] for row in order]
         self.vectors = vectors[order]
         self.background = Background.of(self.vectors)
-        words = self.lexical.postings.words
-        size = len(self.lexical.vocabulary)
-        self.rarity = Rarity.of(words, rows=len(self.ids), vocabulary_size=size)
+        idf = self.lexical.postings.idf(len(self.lexical.vocabulary))
+        self.rarity = Rarity(idf, rows=len(self.ids))
         self.stemmer = Stemmer()
 
     def keep(self, rows: Sequence[int]) -> Registry:
@@ -108,7 +115,8 @@ def gather(
     registry = Registry(documents, vectors.encode([document.text for document in documents]))
     rows = {document.id: row for row, document in enumerate(registry.documents)}
     present: list[SearchSignals] = []
-    absent: dict[str, list[SearchSignals]] = {kind: [] for kind in KINDS}
+    absent: dict[str, list[SearchSignals]] = {kind: [] for kind in (*KINDS, *APART)}
+    likeness = Likeness(registry.documents)
     hits: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
     handful: tuple[list[SearchSignals], list[SearchSignals]] = ([], [])
     random = np.random.default_rng(SEED)
@@ -117,7 +125,7 @@ def gather(
         question = Question(registry, text, vector)
         relevant = [rows[each.documents[tool].id] for tool in sorted(each.relevant[query])]
         present.append(question.measure())
-        for kind, left in _rest(registry.vectors, relevant):
+        for kind, left in (*_rest(registry.vectors, relevant), *_apart(likeness, relevant)):
             absent[kind].append(question.measure(left))
         others = np.setdiff1d(random.permutation(len(rows))[: HANDFUL + len(relevant)], relevant)
         meant = max(relevant, key=question.dense.__getitem__)  # the others it may just depend on
@@ -145,6 +153,13 @@ def _rest(vectors: FloatMatrix, relevant: Sequence[int]) -> Iterator[tuple[str, 
             yield kind, left
 
 
+def _apart(likeness: Likeness, relevant: Sequence[int]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    for kind, find in zip(APART, (likeness.same_words, likeness.same_server), strict=True):
+        left = ~np.any([find(row) for row in relevant], axis=0)
+        if np.count_nonzero(left) >= FEWEST_LEFT:
+            yield kind, left
+
+
 # --- figures -------------------------------------------------------------------------------------
 
 
@@ -156,8 +171,9 @@ def measure_set(each: Examples, constants: Constants) -> dict[str, Any]:
     return {
         "top hit right": float(np.mean(right)),
         "a perfect judge of the top hit": 0.5 + 0.5 * float(np.mean(right)),
-        "auroc": {kind: _auroc_of_halves(each, registry, kind) for kind in KINDS},
-        "oracle": {kind: _oracle(each, kind) for kind in KINDS},
+        "auroc": {kind: _auroc_of_halves(each, registry, kind) for kind in (*KINDS, *APART)},
+        "oracle": {kind: _oracle(each, kind) for kind in (*KINDS, *APART)},
+        "asked apart": {kind: len(each.absent[kind]) for kind in APART},
         "false abstentions": {
             "shipped": {rate: _abstained(each.handful[0], shipped, rate) for rate in RATES},
             "registry": {rate: _abstained(each.present, registry, rate) for rate in RATES},
@@ -179,13 +195,17 @@ def _auroc_of_halves(each: Examples, calibration: Calibration, kind: str) -> flo
     order: list[int] = np.random.default_rng(SEED).permutation(len(each.present)).tolist()
     kept = [each.present[place] for place in order[: len(order) // 2]]
     lost = each.absent[kind]
-    if kind in RADII and len(lost) == len(order):
+    if len(lost) < FEWEST_ASKED:
+        return float("nan")
+    if kind in (*RADII, *APART) and len(lost) == len(order):
         lost = [lost[place] for place in order[len(order) // 2 :]]
     return auroc(_likelihoods(kept, calibration), _likelihoods(lost, calibration))
 
 
 def _oracle(each: Examples, kind: str) -> float:
     """Weights learned on the set itself, by 4-fold cross-validation: what the signals can give."""
+    if len(each.absent[kind]) < FEWEST_ASKED:
+        return float("nan")
     present, absent = as_matrix(each.present), as_matrix(each.absent[kind])
     found: list[float] = []
     for fold in range(4):
@@ -200,14 +220,18 @@ def _abstained(signals: Sequence[SearchSignals], calibration: Calibration, rate:
 
 
 def _after_confirmation(each: Examples, calibration: Calibration, rate: float) -> float:
-    """Confirm 100 questions, try the others; the mean of 50 draws."""
+    """Confirm 100 questions of ten principals, try the others; the mean of 50 draws."""
     random = np.random.default_rng(SEED)
     found: list[float] = []
     for _ in range(DRAWS):
         order: list[int] = random.permutation(len(each.present)).tolist()
-        known = [each.present[place] for place in order[:CONFIRMED]]
+        known = [
+            Answered(strength(each.present[place], calibration.constants), frozenset({str(n % 10)}))
+            for n, place in enumerate(order[:CONFIRMED])
+        ]
         unseen = [each.present[place] for place in order[CONFIRMED:]]
-        found.append(_abstained(unseen, calibration.confirmed_by(known), rate))
+        threshold = calibration.threshold(rate, confirm(known, error_rate=rate))
+        found.append(float((_likelihoods(unseen, calibration) < threshold).mean()))
     return float(np.mean(found))
 
 
@@ -268,10 +292,11 @@ def measure_cost() -> dict[str, float]:
 
 def print_tables(table: Mapping[str, Mapping[str, Any]]) -> None:
     print("\nAUROC; in brackets what weights learned on the set itself would reach")
-    _print_row("set", ["perfect judge of the top hit", *KINDS])
-    _print_row("---", ["---"] * (len(KINDS) + 1))
+    shown = (*KINDS, *APART)
+    _print_row("set", ["perfect judge of the top hit", *shown])
+    _print_row("---", ["---"] * (len(shown) + 1))
     for name, row in table.items():
-        cells = [f"{row['auroc'][kind]:.3f} ({row['oracle'][kind]:.3f})" for kind in KINDS]
+        cells = [_auroc_cell(row, kind) for kind in shown]
         _print_row(name, [f"{row['a perfect judge of the top hit']:.3f}", *cells])
     print("\nFalse abstentions in percent, stated " + " / ".join(f"{100 * r:g}" for r in RATES))
     kinds = ("registry", "confirmed", "shipped")
@@ -289,6 +314,11 @@ def print_tables(table: Mapping[str, Mapping[str, Any]]) -> None:
         _print_row(name, [f"{100 * v:.0f}" for v in row["abstained rightly at 0.1"].values()])
 
 
+def _auroc_cell(row: Mapping[str, Any], kind: str) -> str:
+    found: float = row["auroc"][kind]
+    return "-" if np.isnan(found) else f"{found:.3f} ({row['oracle'][kind]:.3f})"
+
+
 def _print_row(name: str, cells: Sequence[str]) -> None:
     print("| " + " | ".join([name, *cells]) + " |")
 
@@ -300,7 +330,7 @@ def _percent(values: Any) -> str:
 def average(rows: Sequence[Any]) -> Any:
     """Average figures of one shape."""
     if not isinstance(rows[0], dict):
-        return float(np.mean(rows))
+        return float(np.nanmean(rows))
     keys: list[Any] = [*rows[0]]
     return {key: average([row[key] for row in rows]) for key in keys}
 
@@ -321,6 +351,15 @@ def read_elsewhere(data: Path) -> list[tuple[str, str]]:
     ]
     order: list[int] = np.random.default_rng(SEED).permutation(len(texts)).tolist()
     return [texts[place] for place in order]
+
+
+def without_nan(value: Any) -> Any:
+    """Put null in place of NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: without_nan(one) for name, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in cast("Sequence[Any]", value)]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def main() -> None:
@@ -350,7 +389,7 @@ def main() -> None:
     print_tables(table)
     print(f"\nCost of a search's likelihoods: {result['cost']}")
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        options.json.write_text(json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,13 @@ from typing import Any
 import anyio
 import psutil
 
-from toolcrib_embeddings.encoder import Encoder, FloatMatrix, SentenceTransformerEncoder
+from toolcrib_embeddings.encoder import (
+    Encoder,
+    Encoding,
+    FloatMatrix,
+    FloatVector,
+    SentenceTransformerEncoder,
+)
 from toolcrib_embeddings.queries import Span
 from toolcrib_server.runtime import open_runtime
 from toolcrib_server.settings import Settings
@@ -65,13 +71,23 @@ class TimedEncoder:
         with self._timed():
             return self._encoder.encode(texts, on_progress=on_progress)
 
-    def encode_spans(self, text: str, spans: Sequence[Span]) -> FloatMatrix:
-        with self._timed():
-            return self._encoder.encode_spans(text, spans)
+    @property
+    def token_id(self) -> str | None:
+        return self._encoder.token_id
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[FloatMatrix] | None:
+    @property
+    def rarity(self) -> FloatVector:
+        return self._encoder.rarity
+
+    def encode_documents(
+        self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
+    ) -> Encoding:
         with self._timed():
-            return self._encoder.encode_tokens(texts)
+            return self._encoder.encode_documents(texts, on_progress=on_progress)
+
+    def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
+        with self._timed():
+            return self._encoder.encode_query(text, spans)
 
     @contextmanager
     def _timed(self) -> Generator[None]:

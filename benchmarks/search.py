@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from toolcrib_embeddings import (
     SearchOptions,
     SentenceTransformerEncoder,
 )
-from toolcrib_registry.types import Revision
+from toolcrib_embeddings.tokens import TokenMatrix
+from toolcrib_registry.types import EntryId, Revision
 
 ENCODERS = CACHE / "encoders"
 QUERY_SETS = ("stabletoolbench_g1", "toollinkos", "metatool_multi", "bfcl_pool")
@@ -75,17 +76,22 @@ def measure_cost(data: Path, encoder: SentenceTransformerEncoder) -> dict[str, f
     began = time.perf_counter()
     documents = list(read_documents(data / "corpus/toucan_mcp/tools.jsonl").values())
     rendering_s = time.perf_counter() - began
-    vectors = VectorCache(encoder).encode([document.text for document in documents])
+    texts = [document.text for document in documents]
+    cache = VectorCache(encoder)
+    vectors, tokens = cache.encode(texts), cache.tokens(texts)
     index = SearchIndex(encoder)
     upserts = list(zip(documents, vectors, strict=True))
-    indexing_s = _timed(lambda: index.update(upserts, (), revision=Revision(1)))
-    encoding_s = _encoding_time(documents, encoder)
+    by_id = dict(zip((document.id for document in documents), tokens, strict=False))
+    indexing_s = _timed(lambda: index.update(upserts, (), revision=Revision(1), tokens=by_id))
+    encoding_s, with_tokens_s = _encoding_times(documents, encoder)
     return {
         "tools": len(documents),
         **_query_times(index, data),
-        "update of 1 tool, ms": 1e3 * _median_update(index, upserts, 1),
-        "update of 100 tools, ms": 1e3 * _median_update(index, upserts, 100),
+        "update of 1 tool, ms": 1e3 * _median_update(index, upserts, by_id, 1),
+        "update of 100 tools, ms": 1e3 * _median_update(index, upserts, by_id, 100),
         "encoding all, s (from a sample)": encoding_s,
+        "the same with token vectors, times": with_tokens_s / encoding_s,
+        "tokens kept of a tool, mean": sum(map(len, tokens)) / len(documents),
         "rendering and indexing all, s": rendering_s + indexing_s,
         "encoder's share of indexing": encoding_s / (encoding_s + rendering_s + indexing_s),
         **_snapshot_costs(index),
@@ -134,16 +140,28 @@ def _summary(times: Sequence[float], encode_p50: float) -> dict[str, float]:
     }
 
 
-def _median_update(index: SearchIndex, upserts: Sequence[Any], count: int) -> float:
+def _median_update(
+    index: SearchIndex, upserts: Sequence[Any], tokens: Mapping[EntryId, TokenMatrix], count: int
+) -> float:
     changed = upserts[:: len(upserts) // count][:count]
     return statistics.median(
-        _timed(lambda: index.update(changed, (), revision=Revision(2))) for _ in range(7)
+        _timed(lambda: index.update(changed, (), revision=Revision(2), tokens=tokens))
+        for _ in range(7)
     )
 
 
-def _encoding_time(documents: Sequence[Document], encoder: SentenceTransformerEncoder) -> float:
+def _encoding_times(
+    documents: Sequence[Document], encoder: SentenceTransformerEncoder
+) -> tuple[float, float]:
+    """Encode a sample with and without token vectors, in turns; seconds for all documents."""
     sample = [document.text for document in documents[:: len(documents) // SAMPLE]][:SAMPLE]
-    return _timed(lambda: encoder.encode(sample)) / len(sample) * len(documents)
+    alone: list[float] = []
+    both: list[float] = []
+    for _ in range(3):
+        alone.append(_timed(lambda: encoder.encode(sample)))
+        both.append(_timed(lambda: encoder.encode_documents(sample)))
+    whole = len(documents) / len(sample)
+    return whole * min(alone), whole * min(both)
 
 
 def _snapshot_costs(index: SearchIndex) -> dict[str, float]:

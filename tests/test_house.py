@@ -37,7 +37,7 @@ DOORS = {
     },
     "fastapi": {"toolcrib_server.rest"},
     "faiss": {"toolcrib_embeddings.index"},
-    "safetensors": {"toolcrib_embeddings.delta"},
+    "safetensors": {"toolcrib_embeddings.tensor_file"},
     "sentence_transformers": {
         "toolcrib_embeddings.encoder",
         "toolcrib_embeddings.export",
@@ -86,6 +86,7 @@ QUIET_CALLS = {
     "NewType",
     "Option",
     "ParamSpec",
+    "PlainSerializer",
     "Revision",
     "StringConstraints",
     "TypeAdapter",

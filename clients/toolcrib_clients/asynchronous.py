@@ -98,7 +98,7 @@ class AsyncToolcrib:
         destructive: bool = True,
         detail: Detail = "brief",
         max_tokens: int | None = None,
-        rerank: Rerank = "off",
+        rerank: Rerank = "auto",
         split: bool = True,
         fold: bool = True,
         dependencies: bool = True,
@@ -170,6 +170,7 @@ class AsyncToolcrib:
         objective: Objective | None = None,
         parameters: JsonObject | None = None,
         cascade: bool | JsonObject = False,
+        cache: bool | str | None = None,
         timeout_s: float | None = None,
     ) -> wire.ChatOut:
         """Have a model answer a text or a chat: the one named, or one chosen within the limits.
@@ -186,6 +187,7 @@ class AsyncToolcrib:
                 objective=objective,
                 parameters=parameters,
                 cascade=cascade,
+                cache=cache,
                 timeout_s=timeout_s,
             )
         )

@@ -21,7 +21,7 @@ JsonObject: TypeAlias = Mapping[str, Any]
 Detail: TypeAlias = Literal["name", "brief", "full"]
 Rerank: TypeAlias = Literal["auto", "on", "off"]
 Verdict: TypeAlias = Literal["worked", "failed", "chosen", "rejected"]
-Objective: TypeAlias = Literal["relevance", "cost", "context"]
+Objective: TypeAlias = Literal["relevance", "cost", "context", "latency"]
 ServerLike: TypeAlias = wire.ServerIn | JsonObject
 OutcomeLike: TypeAlias = wire.OutcomeIn | JsonObject
 Source: TypeAlias = Literal["feedback", "verifier", "import", "aptitude"]
@@ -141,6 +141,7 @@ def chat(
     objective: Objective | None,
     parameters: JsonObject | None,
     cascade: bool | JsonObject,
+    cache: bool | str | None,
     timeout_s: float | None,
 ) -> Request[wire.ChatOut]:
     """Ask a model. Unless given a deadline, the server's own applies."""
@@ -152,6 +153,8 @@ def chat(
         own["timeout_s"] = timeout_s
     if cascade is not False:
         own["cascade"] = cascade
+    if cache is not None:
+        own["cache"] = cache
     body = {**(parameters or {}), "model": model, "messages": told, "toolcrib": own}
     body.pop("stream", None)
     wait_s = _LONG_S if timeout_s is None else timeout_s

@@ -74,6 +74,7 @@ async def examine(runtime: Runtime) -> tuple[Check, ...]:
         checks.append(_snapshot_check(runtime, folder, snapshot))
     checks += await _examine_index(runtime)
     checks.append(await _examine_learning(runtime))
+    checks.append(await _examine_writing(runtime))
     checks += await anyio.to_thread.run_sync(lambda: list(_examine_servers(runtime)))
     checks += [await _examine_view(runtime, view) async for view in _views(runtime)]
     return tuple(checks)
@@ -221,14 +222,18 @@ def _snapshot_check(runtime: Runtime, folder: Path, fault: str) -> Check:
         "snapshot",
         f"{folder}: {fault}",
         ok=False,
-        advice="The index was rebuilt from the registry; doctor --repair writes it anew.",
+        advice="Search goes on without what is damaged; doctor --repair writes it anew.",
         mend=partial(_save_anew, runtime),
     )
 
 
 async def _save_anew(runtime: Runtime) -> str:
     index = await runtime.indexer.index()
-    await runtime.indexer.save()
+    left = len(index.untokened)
+    # As long as it helps: an encoder may have none to give.
+    while left and (still := await runtime.indexer.add_tokens()) < left:
+        left = still
+    await runtime.indexer.save(anew=True)
     return f"a snapshot of {index.size} entries at revision {index.revision} was written"
 
 
@@ -300,6 +305,23 @@ async def _examine_learning(runtime: Runtime) -> Check:
     used = sum(state.in_use is not None for state in states)
     detail = f"{runtime.feedback.mode}: {outcomes} outcomes of {len(states)} tenants"
     return Check("learning", f"{detail}, in use for {used}" if states else detail)
+
+
+async def _examine_writing(runtime: Runtime) -> Check:
+    writer = runtime.writing.questions
+    if writer.model is None:
+        return Check("writer", "off")
+    found = await writer.survey()
+    detail = (
+        f"{writer.model}: {found.written} of {found.tools} tools have written questions, "
+        f"{found.declared} declared ones, {len(found.waiting)} wait"
+    )
+    try:
+        await writer.find()
+    except ToolcribError as error:
+        advice = "Register it, or name another in TOOLCRIB_WRITER_MODEL. Search works without."
+        return Check("writer", f"{detail}. {error.detail}", ok=False, advice=advice)
+    return Check("writer", detail)
 
 
 def _examine_servers(runtime: Runtime) -> Iterator[Check]:

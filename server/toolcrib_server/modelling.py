@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import EntryKind
 
 from .invocation.audit import AuditLog
 from .invocation.breakers import Breakers
 from .invocation.desk import ModelDesk
-from .invocation.figures import RollingFigures
+from .invocation.feed import FiguresFeed
 from .invocation.models import ModelInvoker
 from .invocation.picking import Chooser, ModelPicker
 from .invocation.spending import DailyBudgets
@@ -32,10 +29,6 @@ from .upstream.secrets import SecretStore
 
 if TYPE_CHECKING:
     from toolcrib_embeddings.search import SearchIndex
-
-_MEASURED = 5_000
-_SPENT = 1_000_000
-"""Audit records of models that are read once, to know what was measured, and spent today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +56,23 @@ def build_desk(
     secrets: SecretStore,
     audit: AuditLog,
     chooser: Chooser,
+    feed: FiguresFeed,
     index: Callable[[], Awaitable[SearchIndex]],
 ) -> ModelDesk:
     """Wire the parts."""
-    figures, budgets = RollingFigures(), DailyBudgets(settings.model_budgets)
-
-    async def recall() -> None:
-        await audit.flush()
-        listing = partial(store.list_calls, kind=EntryKind.MODEL)
-        figures.recall(await anyio.to_thread.run_sync(partial(listing, limit=_MEASURED)))
-        if settings.model_budgets:
-            today = partial(listing, since=budgets.began, limit=_SPENT)
-            budgets.recall(await anyio.to_thread.run_sync(today))
-
     invoker = ModelInvoker(
         links.client,
         links.local,
         partial(resolve_target, env=os.environ, secrets=secrets),
         audit=audit,
-        figures=figures,
-        budgets=budgets,
+        figures=feed.figures,
+        budgets=DailyBudgets(store, settings.model_budgets),
         breakers=Breakers(),
-        recall=recall,
     )
     return ModelDesk(
-        picker=ModelPicker(store, chooser),
+        picker=ModelPicker(store, chooser, measuring=feed),
         invoker=invoker,
-        figures=figures,
+        figures=feed.figures,
+        feed=feed,
         embedder=BundledEmbedder(index, TokenCounter()),
     )

@@ -32,11 +32,13 @@ from toolcrib_registry.types import (
 )
 
 from .allocator import limit_arenas
-from .answers.cache import AnswerCache, CacheSettings
+from .answers.cache import AnswerCache
+from .answers.lookup import CacheSettings
 from .answers.wish import CacheMode
 from .cascade.checks import Checker
 from .cascade.climbing import Cascade
 from .cascade.memory import CascadeMemory
+from .chat.desk import ChatDesk
 from .downstream.http import HttpFace
 from .downstream.places import Directory, PlaceKind
 from .gateway.app import build_service
@@ -47,10 +49,12 @@ from .gateway.sources import Links
 from .gateway.views import Scope, Views, find_view, searching_tools
 from .invocation.audit import AuditLog
 from .invocation.desk import ModelDesk
+from .invocation.feed import FiguresFeed
 from .invocation.invoker import Invoker
 from .invocation.meter import CallMeter
 from .invocation.policy import Policies
 from .invocation.quota import KeyQuota
+from .learning.companions import CompanionDesk
 from .learning.desk import FeedbackDesk
 from .learning.learner import Learner
 from .learning.mode import LearningMode, Sharing
@@ -88,6 +92,7 @@ from .upstream.secrets import SecretStore
 from .upstream.stderr_log import StderrLogs
 from .views.desk import ViewDesk
 from .views.resolving import Resolver
+from .writing.desk import WritingDesk, WritingSettings
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder
@@ -116,6 +121,7 @@ class Runtime:
     audit: AuditLog
     outcomes: OutcomeLog
     learner: Learner
+    companions: CompanionDesk
     feedback: FeedbackDesk
     gateway: MetaService
     directory: Directory
@@ -129,8 +135,12 @@ class Runtime:
     desk: ModelDesk
     cascade: Cascade
     answers: AnswerCache
+    chat: ChatDesk
+    """The one way from a chat to its answer, at every door."""
     links: ModelLinks
     guard: IndexGuard
+    writing: WritingDesk
+    """What a registered model writes for search; off unless one is set."""
     calls: CallMeter
     began: Revision
     """The head of the change log when all this was opened."""
@@ -192,6 +202,7 @@ async def open_runtime(
         changed.add(runtime.watcher.notice)
         await stack.enter_async_context(runtime.inputs)
         await stack.enter_async_context(runtime.endpoints)
+        await stack.enter_async_context(runtime.writing)
         stack.push_async_callback(_last_writes, runtime)
         await runtime.describe()
         yield runtime
@@ -236,9 +247,14 @@ def _assemble(
     )
     watcher = Watcher(reconciler)
     outcomes, learner = _open_learning(settings, store, indexer)
-    selector = Selector(store, indexer.index, lessons=learner.lessons)
-    routing, models = _open_routing(settings, store, indexer)
-    feedback = FeedbackDesk(store, outcomes, learner, partial(_recall, selector))
+    companions = CompanionDesk(store, mode=learner.mode, sharing=outcomes.sharing)
+    selector = Selector(
+        store, indexer.index, lessons=learner.lessons, companions=companions.companions
+    )
+    feed = FiguresFeed(store)
+    routing, models = _open_routing(settings, store, indexer, feed)
+    recall = partial(_recall, selector)
+    feedback = FeedbackDesk(store, outcomes, learner, recall, companions=companions)
     calls = CallMeter()
     audit = AuditLog(store, on_call=partial(_note_call, calls, outcomes))
     invoker = _open_invoker(settings, store, pool, audit, watcher)
@@ -250,8 +266,14 @@ def _assemble(
         secrets=secrets,
         audit=audit,
         chooser=models,
+        feed=feed,
         index=indexer.index,
     )
+    cascade = _open_cascade(settings, desk, CascadeMemory(store, routing))
+    answers = _open_answers(settings, desk, audit)
+    chat = ChatDesk(desk.picker, desk.invoker, cascade=cascade, answers=answers)
+    writing = _open_writing(settings, store, desk)
+    selector.reader = writing.reader
     count_tokens = TokenCounter()
     inputs, links_given = Inputs(partial(_open_seal, settings)), Links()
     make_meta = partial(
@@ -260,7 +282,7 @@ def _assemble(
         selector=selector,
         models=models,
         relay=ToolRelay(store, invoker, inputs, links_given),
-        desk=desk,
+        chat=chat,
         count_tokens=count_tokens,
         note_search=feedback.note_search,
     )
@@ -314,6 +336,7 @@ def _assemble(
         audit=audit,
         outcomes=outcomes,
         learner=learner,
+        companions=companions,
         feedback=feedback,
         gateway=gateway,
         directory=directory,
@@ -329,10 +352,12 @@ def _assemble(
         inputs=inputs,
         servers=servers,
         desk=desk,
-        cascade=_open_cascade(settings, desk, CascadeMemory(store, routing)),
-        answers=_open_answers(settings, desk, audit),
+        cascade=cascade,
+        answers=answers,
+        chat=chat,
         links=links,
         guard=IndexGuard(store, indexer),
+        writing=writing,
         calls=calls,
         began=began,
     )
@@ -375,7 +400,7 @@ def _open_learning(
 
 
 def _open_routing(
-    settings: Settings, store: Store, indexer: Indexer
+    settings: Settings, store: Store, indexer: Indexer, feed: FiguresFeed
 ) -> tuple[RoutingDesk, RoutedSelector]:
     learner = RoutingLearner(
         store,
@@ -383,9 +408,10 @@ def _open_routing(
         mode=RoutingMode(settings.routing),
         sharing=Sharing(settings.routing_sharing),
         default=settings.default_model,
+        folder=settings.data_dir / "routing",
     )
     selector = RoutedSelector(
-        ModelSelector(store, indexer.index),
+        ModelSelector(store, indexer.index, measuring=feed),
         learner,
         indexer.index,
         explore_share=settings.routing_explore,
@@ -419,6 +445,15 @@ def _open_answers(settings: Settings, desk: ModelDesk, audit: AuditLog) -> Answe
     return AnswerCache(desk.embedder, decided, audit=audit)
 
 
+def _open_writing(settings: Settings, store: Store, desk: ModelDesk) -> WritingDesk:
+    decided = WritingSettings(
+        model=settings.writer_model or None,
+        calls_per_hour=settings.writer_calls_per_hour,
+        budget_s=settings.writer_budget_ms / 1e3,
+    )
+    return WritingDesk(store, desk, decided)
+
+
 async def _recall(selector: Selector, query: str) -> list[EntryId]:
     # What is folded away or brought along was ranked otherwise; plausibility is of the rank alone.
     stages = Stages(fold=False, dependencies=False)
@@ -442,8 +477,11 @@ async def run_background(runtime: Runtime) -> None:
         tasks.start_soon(runtime.audit.run)
         tasks.start_soon(runtime.outcomes.run)
         tasks.start_soon(runtime.learner.run)
+        tasks.start_soon(runtime.companions.run)
         tasks.start_soon(runtime.routing.learner.run)
+        tasks.start_soon(runtime.desk.feed.run)
         tasks.start_soon(runtime.watcher.run)
+        tasks.start_soon(runtime.writing.questions.run)
         tasks.start_soon(prewarm, runtime.store, runtime.pool, runtime.settings.prewarm)
 
 

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     document_weights: Annotated[dict[str, float], NoDecode] = Field(
         default={},
         description="What parts of an entry weigh in its vector, as JSON: "
-        '{"document": 1, "questions": 1} unless given.',
+        '{"document": 1, "questions": 1, "written": 0.25} unless given.',
     )
     config: Path | None = Field(
         default=None,
@@ -208,12 +208,13 @@ class Settings(BaseSettings):
         'the command with its arguments, as {"unit-tests": ["python", "check.py"]}. Question and '
         "answer come as JSON on standard input; exit code 0 accepts.",
     )
-    answer_cache: Literal["off", "exact", "semantic"] = Field(
+    answer_cache: Literal["off", "exact", "semantic", "examples"] = Field(
         default="off",
         description=(
-            "Whether answers of models are given again at /v1/chat/completions: off; exact, to the "
-            "same request; semantic, also where its last message surely asks the same in other "
-            "words. A request may ask for less."
+            "Whether answers of models are given again: off; exact, to the same request; semantic, "
+            "also where its last message surely asks the same in other words; examples, that, and "
+            "where none is, good answers to similar questions are shown to a smaller model. A "
+            "request may ask for less."
         ),
     )
     answer_cache_ttl_s: float = Field(
@@ -286,6 +287,30 @@ class Settings(BaseSettings):
         description=(
             "The model that is kept unless another's expected gain exceeds its uncertainty; the "
             "one with the best mean score unless given."
+        ),
+    )
+    writer_model: str | None = Field(
+        default=None,
+        description=(
+            "The registered model that writes example questions of tools and reads queries in "
+            "other languages or of several steps: its name, or auto. None does unless given: "
+            "each call costs time, and may cost money. See writing.md."
+        ),
+    )
+    writer_calls_per_hour: int = Field(
+        default=600,
+        ge=1,
+        description=(
+            "How often it is asked in an hour, at most, to write questions in the background; and "
+            "as often to read queries."
+        ),
+    )
+    writer_budget_ms: float = Field(
+        default=1000.0,
+        ge=0,
+        description=(
+            "How long a search waits for it to read the query; what comes later is there the next "
+            "time. 0 sends it no query."
         ),
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")

@@ -90,7 +90,7 @@ def test_outcomes_are_imported_and_decide_a_batch(tmp_path: Path, run: Run) -> N
     assert "Registered 2 models" in said
     assert "refused line 129: model must be text" in said
     report = json.loads(run("outcomes", "import", file, "--json")[1])["report"]
-    assert (report["added"], report["unchanged"], len(report["refusals"])) == (0, 128, 1)
+    assert (report["added"], report["unchanged"], len(report["refused"])) == (0, 128, 1)
 
     asked = [("a", POEM, "poet"), ("b", SUM, "clerk"), ("c", POEM, "poet")]
     queries = [{"id": i, "text": text.format("quiet garden")} for i, text, _ in asked]

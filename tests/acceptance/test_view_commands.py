@@ -159,7 +159,7 @@ def test_a_file_that_is_no_view_is_refused_with_the_field_named(
     refused = toolcrib("view", "import", file)
 
     assert refused.code == 2
-    assert f"{file}: include: has no field 'server' (did you mean 'servers'?)" in refused.err
+    assert f"{file}: include has no field 'server' (did you mean 'servers'?)" in refused.err
 
 
 def test_nothing_to_change_is_said(toolcrib: Toolcrib) -> None:

@@ -28,7 +28,7 @@ def test_of_a_search_only_what_differs_from_the_default_is_sent():
         "destructive": True,
         "detail": "brief",
         "max_tokens": None,
-        "rerank": "off",
+        "rerank": "auto",
         "split": True,
         "fold": True,
         "dependencies": True,

@@ -15,7 +15,9 @@ from toolcrib_registry.types import Known, Launch, Model, Offer
 from toolcrib_server.invocation.audit import AuditLog
 from toolcrib_server.invocation.breakers import Breakers
 from toolcrib_server.invocation.figures import RollingFigures
-from toolcrib_server.invocation.models import ModelInvoker, ModelOrder, Permit
+from toolcrib_server.invocation.model_order import ModelOrder
+from toolcrib_server.invocation.model_turns import Permit
+from toolcrib_server.invocation.models import ModelInvoker
 from toolcrib_server.invocation.picking import Pick
 from toolcrib_server.invocation.spending import DailyBudgets
 from toolcrib_server.selection.candidate import Candidate
@@ -121,7 +123,7 @@ async def open_desk(
         servers = LocalServers(env={}, secrets=NoSecrets())
         local = await stack.enter_async_context(servers)
         figures, audit = RollingFigures(), AuditLog(store)
-        spending = DailyBudgets(budgets, now=clock.utc)
+        spending = DailyBudgets(store, budgets, now=clock.utc)
         breakers = Breakers(clock.monotonic)
         invoker = ModelInvoker(
             client,

@@ -91,6 +91,19 @@ async def test_a_damaged_snapshot_is_written_anew(tmp_path: Path, runtime: Runti
         assert "snapshot" not in await look(second)
 
 
+async def test_a_lost_part_of_the_snapshot_is_made_and_written_anew(
+    tmp_path: Path, runtime: Runtime
+):
+    (part,) = (tmp_path / "index").glob("tokens.*")
+    part.unlink()
+    async with open_runtime(settings(tmp_path), open_encoder=HashEncoder) as second:
+        assert not (await look(second))["snapshot"].ok
+        await mended(second)
+        assert "snapshot" not in await look(second)
+    (again,) = (tmp_path / "index").glob("tokens.*")
+    assert again.stat().st_size
+
+
 async def test_lost_vectors_are_encoded_and_useless_ones_dropped(runtime: Runtime):
     index = await runtime.indexer.index()
     runtime.store.prune_embeddings(index.encoder.id, ())

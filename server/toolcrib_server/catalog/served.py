@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from toolcrib_registry.types import JsonObject, Known, Model, ModelDescriptor, Offer
 
 from .facts import Facts
+from .llamacpp import is_llamacpp, llamacpp_model
 from .openrouter import openrouter_model
 
 _MAX_LISTED: Final = 10_000
@@ -36,7 +37,11 @@ def read_served(answer: object, *, url: str, api_key: str | None, as_of: date) -
     ``api_key`` is a reference that calls will use.
     """
     base = base_of(url)
-    if any(True for _ in _ollama_rows(answer)):
+    if any(is_llamacpp(row) for row in _openai_rows(answer)):
+        # It lists itself in Ollama's shape too, with nothing in it.
+        rows = (row for row in _openai_rows(answer) if is_llamacpp(row))
+        found = [llamacpp_model(row, base, api_key, as_of) for row in rows]
+    elif any(True for _ in _ollama_rows(answer)):
         found = [_ollama_model(row, base, as_of) for row in _ollama_rows(answer)]
     else:
         found = [_listed_model(row, base, api_key, as_of) for row in _openai_rows(answer)]

@@ -35,7 +35,7 @@ def read_tools_jsonl(
     lines: Iterable[str | bytes], *, default_server: str = "tools"
 ) -> Iterator[ImportedTool | Problem]:
     """Read tools, one a line: ``id``, ``server`` (or ``group``), ``name``, ``description``,
-    ``input_schema`` (or ``inputSchema``).
+    ``input_schema`` (or ``inputSchema``, or ``parameters`` where that is a schema of an object).
 
     Optional are ``title``, ``annotations``, ``output_schema`` (or ``outputSchema``), ``tags``,
     ``category``, ``domain`` and ``functionality`` (tags too), ``depends_on`` (names, or objects
@@ -145,10 +145,19 @@ def _schema(row: JsonObject) -> JsonObject:
     key = "input_schema" if row.get("input_schema") is not None else "inputSchema"
     value = row.get(key)
     if value is None:
-        return {"type": "object"}
+        return _parameters(row) or {"type": "object"}
     if not isinstance(value, dict):
         raise Malformed(f"{key!r} must be an object, not {type(value).__name__}")
     return cast("JsonObject", value)
+
+
+def _parameters(row: JsonObject) -> JsonObject | None:
+    """Read the arguments as OpenAI's functions have them; other files list anything there."""
+    value = row.get("parameters")
+    if not isinstance(value, dict):
+        return None
+    given = cast("JsonObject", value)
+    return given if given.get("type") == "object" else None
 
 
 def _suffixed(name: str, original: str, limit: int) -> str:

@@ -8,10 +8,14 @@ from typing import TypeAlias, TypeVar
 
 from toolcrib_server.gateway.sentences import (
     explain,
+    say_grounds,
     say_lexical_only,
+    say_needed,
     say_nothing_fits,
     say_nothing_found,
+    say_read,
     say_unanswered,
+    say_unwanted,
 )
 from toolcrib_server.selection.freshness import say_stale
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
@@ -25,7 +29,7 @@ _Placed: TypeAlias = tuple[int, Found]
 
 def print_answer(answer: Answer, *, explained: bool = False, grouped: bool = False) -> None:
     """Print what was found; ``grouped``: a table for each server, the best result's first."""
-    for line in say_lexical_only(answer):
+    for line in (*say_lexical_only(answer), *say_read(answer, explained=explained)):
         print_line(f"{line}\n")
     if not answer.found:
         print_line(_nothing(answer))
@@ -40,6 +44,10 @@ def print_answer(answer: Answer, *, explained: bool = False, grouped: bool = Fal
         if heading is not None:
             print_line(f"{chr(10) if number else ''}{heading}")
         _print_group(answer, group, explained=explained)
+    for line in say_unwanted(answer):
+        print_line(line)
+    if explained and answer.grounds is not None:
+        print_line(say_grounds(answer))
 
 
 def _nothing(answer: Answer) -> str:
@@ -84,7 +92,8 @@ def _lines(group: Sequence[_Placed], *, explained: bool) -> Iterator[str]:
         if found.alternatives:
             yield f"{place} also at: {', '.join(found.alternatives)}"
         if found.required_by:
-            yield f"{place} needed by: {', '.join(found.required_by)}"
+            needed = say_needed(found, names=", ".join(found.required_by))
+            yield f"{place} {needed.replace(' by ', ' by: ', 1)}"
         if found.stale_since:
             yield f"{place} stale: {say_stale(found.stale_since, datetime.now(UTC))}"
         if explained:

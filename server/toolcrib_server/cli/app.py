@@ -22,6 +22,7 @@ from . import (
     logs,
     models,
     outcomes,
+    questions,
     reading,
     selecting,
     servers,
@@ -71,6 +72,7 @@ evaluating.app.command("learning")(learning.evaluate)
 app.add_typer(learning.app)
 app.add_typer(outcomes.app)
 app.add_typer(models.app)
+app.add_typer(questions.app)
 app.add_typer(domains.app)
 app.add_typer(views.app)
 

@@ -10,10 +10,11 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from toolcrib_registry.errors import InvalidArguments, InvalidInput
+from toolcrib_registry.errors import ArgumentProblem, InvalidArguments, InvalidInput
 from toolcrib_registry.types import Entry, EntryId, EntryKind
 from toolcrib_server.gateway.answers import Detail, Wanted, show_answer
 from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA
+from toolcrib_server.gateway.spelling import plain_limit
 from toolcrib_server.invocation.arguments import ArgumentCheck
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.question import Filters, Question, Rerank, Stages, ask
@@ -48,8 +49,8 @@ def search(
     ] = False,
     detail: Annotated[Detail, typer.Option(help="How much --json says of each.")] = Detail.BRIEF,
     rerank: Annotated[
-        Rerank, typer.Option(help="Order the best by a second stage; auto: where there is time.")
-    ] = Rerank.OFF,
+        Rerank, typer.Option(help="Order the best by a second stage; auto: where it is prepared.")
+    ] = Rerank.AUTO,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each result is where it is.")
     ] = False,
@@ -127,7 +128,8 @@ def parse_limits(pairs: Iterable[str]) -> dict[str, Any]:
     known = cast("Mapping[str, Mapping[str, Any]]", CONSTRAINTS_SCHEMA["properties"])
     limits: dict[str, Any] = {}
     for pair in pairs:
-        name, separator, value = pair.partition("=")
+        given, separator, value = pair.partition("=")
+        name = plain_limit(given)
         if not separator or name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
@@ -138,9 +140,14 @@ def parse_limits(pairs: Iterable[str]) -> dict[str, Any]:
     try:
         ArgumentCheck("select", CONSTRAINTS_SCHEMA).check(limits)
     except InvalidArguments as error:
-        wrong = "; ".join(f"{p.path} {p.problem}, not {p.expected}" for p in error.problems)
+        wrong = "; ".join(_told(problem) for problem in error.problems)
         raise InvalidInput(f"These limits make no sense: {wrong}.") from error
     return limits
+
+
+def _told(problem: ArgumentProblem) -> str:
+    fits = f", not {problem.expected}" if problem.expected else ""
+    return f"{problem.path} {problem.problem}{fits}"
 
 
 def _parse_as(schema: Mapping[str, Any], value: str) -> Any:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from toolcrib_registry.errors import InvalidInput
-from toolcrib_server.cascade.plan import read_plan
-from toolcrib_server.cascade.showing import climb_line, climb_view
-from toolcrib_server.gateway.calling import order_of, render_answer
-from toolcrib_server.gateway.constraints import read_constraints
-from toolcrib_server.invocation.models import ModelOrder
+from toolcrib_server.cascade.climbing import Climbed
+from toolcrib_server.cascade.showing import climb_line
+from toolcrib_server.chat.desk import ChatDesk
+from toolcrib_server.chat.reply import Prepared
+from toolcrib_server.chat.showing import call_text, call_view
+from toolcrib_server.gateway.calling import request_of
 from toolcrib_server.invocation.picking import is_auto, objective_of
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.models import Objective
@@ -61,6 +62,13 @@ def chat(
     accept: Annotated[
         float | None, typer.Option(help="The least score, 0 to 1, that a check must give.")
     ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            help="Whether an earlier answer of this process will do: off, exact, semantic, "
+            "examples, on or refresh, as far as TOOLCRIB_ANSWER_CACHE allows."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a model, chosen for the task unless you name one.
@@ -78,22 +86,24 @@ def chat(
     if timeout_s is not None:
         arguments["timeout_s"] = timeout_s
 
-    wanted = read_cascade(verify or [], up or [], accept)
+    if cascade or verify or up:
+        arguments["cascade"] = read_cascade(verify or [], up or [], accept)
+    if cache is not None:
+        arguments["cache"] = cache
 
     async def work(runtime: Runtime) -> None:
         if is_auto(model):
             await open_index(runtime, quiet=as_json)
             if objective_of(model, objective) is Objective.RELEVANCE:
                 await learn_now(runtime, quiet=as_json)
-        picker = runtime.desk.picker
-        order = await order_of(picker, arguments, principal="local", face="cli")
-        if cascade or verify or up:
-            await _climb(runtime, order, wanted, limits=arguments["constraints"], as_json=as_json)
-            return
+        desk = runtime.chat
+        prepared = await desk.prepare(request_of(arguments, principal="local", face="cli"))
         if as_json:
-            print_json(render_answer(await runtime.desk.invoker.chat(order))[0])
+            print_json(call_view(await desk.answer(prepared)))
+        elif prepared.streams:
+            await _print_stream(desk, prepared)
         else:
-            await _print_stream(runtime, order)
+            await _print_whole(desk, prepared)
 
     run(work)
 
@@ -107,38 +117,37 @@ def _arguments(prompt: str, *, system: str | None, **more: Any) -> dict[str, Any
     return {"messages": [*told, {"role": "user", "content": text}], "parameters": given}
 
 
-async def _climb(
-    runtime: Runtime,
-    order: ModelOrder,
-    wanted: dict[str, Any],
-    *,
-    limits: dict[str, Any],
-    as_json: bool,
-) -> None:
-    plan = read_plan(wanted, order.body, commands=runtime.cascade.commands)
-    climbed = await runtime.cascade.climb(order, plan, constraints=read_constraints(limits))
-    view, text = render_answer(climbed.answered)
-    if as_json:
-        print_json(view | {"cascade": climb_view(climbed), "costUsd": climbed.cost_usd})
-        return
+async def _print_whole(desk: ChatDesk, prepared: Prepared) -> None:
+    reply = await desk.answer(prepared)
+    if reply.climbed is not None:
+        _note_climb(reply.climbed)
+    else:
+        print_note(f"{reply.model}: {' '.join(reply.reasons)}")
+    print_line(call_text(reply))
+    print_note(f"All of it cost {_cost(reply.cost_usd)}.")
+
+
+def _note_climb(climbed: Climbed) -> None:
     for line in climb_line(climbed).split("; "):
         print_note(line)
     if not climbed.accepted:
         print_note(f"No answer was accepted ({climbed.threshold.reason}); this is the best.")
-    print_line(text)
-    cost = "unknown" if climbed.cost_usd is None else f"{climbed.cost_usd:.6g} USD"
-    print_note(f"All of it cost {cost}.")
 
 
-async def _print_stream(runtime: Runtime, order: ModelOrder) -> None:
-    async with runtime.desk.invoker.stream(order) as flow:
+async def _print_stream(desk: ChatDesk, prepared: Prepared) -> None:
+    async with desk.stream(prepared) as chat:
+        flow = chat.flow
         for failed in flow.failed:
             print_note(f"{failed.candidate.label} failed: {failed.error.detail}")
         print_note(f"{flow.pick.candidate.label}: {' '.join(flow.pick.reasons)}")
-        async for chunk in flow.chunks():
+        async for chunk in chat.chunks():
             print_piece(chunk.text)
     print_line("")
     measured = flow.measured
     if measured is not None:
-        cost = "unknown" if measured.cost_usd is None else f"{measured.cost_usd:.6g} USD"
-        print_note(f"{measured.tokens_in} tokens in, {measured.tokens_out} out; cost {cost}.")
+        tokens = f"{measured.tokens_in} tokens in, {measured.tokens_out} out"
+        print_note(f"{tokens}; cost {_cost(measured.cost_usd)}.")
+
+
+def _cost(cost_usd: float | None) -> str:
+    return "unknown" if cost_usd is None else f"{cost_usd:.6g} USD"

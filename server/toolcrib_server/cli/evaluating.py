@@ -124,6 +124,9 @@ def routing(
         int | None,
         typer.Option(help="Learn from so many queries at most, as if no more were known."),
     ] = None,
+    repeats: Annotated[
+        int, typer.Option(help="Split anew so many times: a mean to trust, and its error.")
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Of the parts.")] = 7,
     out: Annotated[
         Path | None, typer.Option(help="Write results, plots and a report here.")
@@ -145,7 +148,14 @@ def routing(
     settings = read_settings()
     quiet = as_json and not sys.stderr.isatty()
     evaluation = evaluate.evaluate(
-        evaluate.Plan(paths=tuple(folders), folds=folds, hold_out=hold_out, learn=learn, seed=seed),
+        evaluate.Plan(
+            paths=tuple(folders),
+            folds=folds,
+            hold_out=hold_out,
+            learn=learn,
+            repeats=repeats,
+            seed=seed,
+        ),
         lambda: _open_encoder(settings),
         cache=settings.cache_dir / "evaluation",
         show_progress=lambda label: progress(label, quiet=quiet),

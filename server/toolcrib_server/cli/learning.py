@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio.to_thread
 import typer
@@ -28,6 +28,7 @@ from toolcrib_server.learning.simulation import (
 from toolcrib_server.learning.standing import TenantState
 from toolcrib_server.runtime import Runtime
 
+from .needing import print_needs, read_needs, refuse
 from .options import AsJson
 from .output import Progress, print_json, print_line, print_note, print_table, progress
 from .running import read_settings, run
@@ -45,23 +46,32 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command()(refuse)
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Show what is recorded, what searches use of it, and why."""
 
-    async def work(runtime: Runtime) -> tuple[LearningMode, tuple[TenantState, ...]]:
-        return runtime.feedback.mode, await runtime.feedback.states()
+    async def work(
+        runtime: Runtime,
+    ) -> tuple[LearningMode, tuple[TenantState, ...], dict[str, Any]]:
+        states = await runtime.feedback.states()
+        return runtime.feedback.mode, states, await read_needs(runtime)
 
-    mode, states = run(work)
+    mode, states, needs = run(work)
     if as_json:
-        print_json({"mode": mode, "tenants": states})
+        print_json({"mode": mode, "tenants": states, **needs})
         return
     print_line(f"Learning is {mode} (TOOLCRIB_LEARNING).")
     columns = ("TENANT", "OUTCOMES", "IN USE", "JUDGED AT", "BECAUSE")
     rows = [(s.tenant, s.outcomes, s.in_use or "nothing", s.judged_at, s.reason) for s in states]
     print_table(columns, rows, empty="Nothing was recorded yet.")
+    for state in states:
+        print_line(f"{state.tenant}: abstains by {state.abstains_by}.")
+        for wait in state.waits:
+            print_line(f"{state.tenant}: {wait}.")
+    print_needs(needs)
 
 
 @app.command()
@@ -187,13 +197,12 @@ def _simulate_all(folders: Sequence[Path], plan: Plan) -> list[SetResult]:
 
 
 def _simulate(read: RetrievalSet, encoder: Encoder, cache: Path, plan: Plan) -> SetResult:
-    from toolcrib_embeddings.corpus import clean_text  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.search import MAX_QUERY_CHARS  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.negation import read_query  # noqa: PLC0415  # slow to import
     from toolcrib_server.evaluation.vectors import VectorCache  # noqa: PLC0415  # the same
     from toolcrib_server.learning.replay import Vectors  # noqa: PLC0415  # the same
     from toolcrib_server.learning.retrieval import IndexRetriever  # noqa: PLC0415  # the same
 
-    texts = {query: clean_text(query, limit=MAX_QUERY_CHARS) for query in read.queries.values()}
+    texts = {query: read_query(query).text for query in read.queries.values()}
     with VectorCache(encoder, cache) as vectors, progress(f"encoding {read.name}") as encoding:
         documents = _embed(read, vectors, encoding)
         asked = vectors.encode(list(texts.values()), on_progress=encoding)

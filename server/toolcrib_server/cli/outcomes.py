@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio.to_thread
 import typer
@@ -22,7 +22,7 @@ from toolcrib_server.runtime import Runtime
 
 from .batch import open_index
 from .options import AsJson
-from .output import print_json, print_line, print_note, print_table, progress
+from .output import plain, print_json, print_line, print_note, print_table, progress
 from .running import EXIT_FAILED, run
 
 _ACTOR = "cli"
@@ -105,7 +105,10 @@ async def _encode(runtime: Runtime, rows: Sequence[OutcomeRow], *, quiet: bool) 
 
 def _show_recorded(source: Path, recorded: Recorded, *, as_json: bool) -> None:
     if as_json:
-        print_json({"file": str(source), "taken": recorded.taken, "report": recorded})
+        report: dict[str, Any] = plain(recorded)
+        # By the name that REST has.
+        report["refused"] = report.pop("refusals")
+        print_json({"file": str(source), "taken": recorded.taken, "report": report})
     else:
         print_line(
             f"{source.name}: {recorded.added} added, {recorded.updated} updated, "

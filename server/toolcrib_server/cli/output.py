@@ -16,6 +16,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, cast
 
+from toolcrib_registry.numbers import tidy
+
 Cell = object
 
 _LEAST_SHOWN = 16
@@ -160,7 +162,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in cast("Iterable[Any]", value)]
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return value
+    return tidy(value) if isinstance(value, float) else value
 
 
 def _camel(name: str) -> str:

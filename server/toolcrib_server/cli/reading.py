@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -239,10 +240,18 @@ def show(
             served = {"endpoint": f"{runtime.settings.base_url}{path}"} if path else {}
             return _server_view(found) | counts | served | _stderr_view(runtime, found)
         entry = runtime.store.get_named(name)
-        shown = render_entry(entry) | trust_view(entry)
+        shown = render_entry(entry) | trust_view(entry) | await _needs_view(runtime, entry)
         return shown | stale_view(entry, runtime.store.stale_servers())
 
     _print_view(run(work), as_json=as_json)
+
+
+async def _needs_view(runtime: Runtime, entry: Entry) -> dict[str, Any]:
+    """Show what comes along with it, how that is known, and what a person refused."""
+    needs = await runtime.companions.needs(entry)
+    refused = [b for a, b in sorted(runtime.companions.refused) if a == entry.id]
+    shown = {"needs": [asdict(need) for need in needs], "refusedNeeds": refused}
+    return {key: value for key, value in shown.items() if value}
 
 
 def _stderr_view(runtime: Runtime, server: Server) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from toolcrib_server.selection.models import Choice, Objective, Selection
 from .ask import parse_limits
 from .batch import open_index, read_queries
 from .options import AsJson
-from .output import print_json, print_line, print_table, progress
+from .output import plain, print_json, print_line, print_table, progress
 from .running import EXIT_FAILED, run
 
 _LOCAL = "local"
@@ -200,7 +200,7 @@ async def _plain_rows(
 def _print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(plain(row), ensure_ascii=False) + "\n")
         return
     shown = [(row["id"], row["choice"], _expected(row), _domain(row)) for row in rows]
     print_table(("id", "model", "expected", "domain"), shown, empty="The file has no query.")

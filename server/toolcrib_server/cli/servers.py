@@ -197,7 +197,11 @@ def refresh_models(
         print_table(columns, rows, empty="")
         updated = refreshed.report.updated if refreshed.report else 0
         print_line(f"{updated} model{'' if updated == 1 else 's'} changed.")
-    if all(one.error for one in refreshed.asked):
+    failed = [one for one in refreshed.asked if one.error]
+    for one in failed:
+        print_note(f"{one.place}: {one.error}")
+    if failed:
+        print_note(f"{len(failed)} of {len(refreshed.asked)} sources did not answer.")
         raise typer.Exit(EXIT_UPSTREAM)
 
 

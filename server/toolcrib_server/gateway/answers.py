@@ -20,12 +20,16 @@ from .rendering import brief_fields, identity, render_entry
 from .sentences import (
     NOTHING_FITS,
     explain,
+    say_grounds,
     say_lexical_only,
     say_marked,
+    say_needed,
     say_nothing_fits,
     say_nothing_found,
+    say_read,
     say_stale,
     say_unanswered,
+    say_unwanted,
 )
 
 _SHOWN_NAMES: Final = 5
@@ -151,8 +155,16 @@ class _Sheet:
             view |= {"lexicalOnly": True, "lexicalOnlyReason": answer.lexical_only}
         if answer.likelihood is not None:
             view["likelihood"] = round(answer.likelihood, 3)
+        if self.wanted.explain and answer.grounds is not None:
+            view["grounds"] = {
+                "errorRate": answer.grounds.error_rate,
+                "basis": str(answer.grounds),
+            }
         if answer.steps:
             view["steps"] = list(answer.steps)
+        view |= self._understood()
+        if self.wanted.explain and answer.unwanted:
+            view["unwanted"] = list(answer.unwanted)
         if answer.unanswered:
             view["unanswered"] = list(answer.unanswered)
         if self.wanted.group_by_server:
@@ -164,6 +176,18 @@ class _Sheet:
             view["detail"] = self.wanted.detail.value
         if len(found) < len(answer.found):
             view["omitted"] = len(answer.found) - len(found)
+        return view
+
+    def _understood(self) -> dict[str, Any]:
+        """Say how the query was read, where there is something to say."""
+        answer = self.answer
+        view: dict[str, Any] = {"notice": answer.notice} if answer.notice else {}
+        if answer.read is not None and answer.read.english is not None:
+            view["english"] = answer.read.english
+        if self.wanted.explain and answer.split_by is not None:
+            view["splitBy"] = answer.split_by.value
+        if self.wanted.explain and answer.read is not None:
+            view["readBy"] = answer.read.model
         return view
 
     def result(self, found: Found) -> dict[str, Any]:
@@ -200,6 +224,10 @@ class _Sheet:
             view["alternatives"] = list(found.alternatives[:_LISTED_NAMES])
         if found.required_by:
             view["neededBy"] = list(found.required_by[:_LISTED_NAMES])
+            if found.required_how:
+                view["neededHow"] = found.required_how.value
+            if found.required_why and self.wanted.explain:
+                view["neededWhy"] = found.required_why
         if found.steps:
             view["steps"] = list(found.steps)
         if found.stale_since:
@@ -210,13 +238,17 @@ class _Sheet:
 
     def _lines(self, found: Sequence[Found]) -> Iterator[str]:
         answer = self.answer
-        yield from _headlines(answer)
+        yield from _headlines(answer, explained=self.wanted.explain)
         if self.wanted.group_by_server:
             for server, group in _grouped(found):
                 yield f"{server or 'of no server'}:"
                 yield from (self.block(place, one) for place, one in group)
         else:
             yield from (self.block(place, one) for place, one in enumerate(found))
+        if self.wanted.explain:
+            yield from say_unwanted(answer)
+        if self.wanted.explain and answer.grounds is not None:
+            yield say_grounds(answer)
         if self.is_lowered:
             yield "There is room for names only: get_tool_details tells the rest."
         if len(found) < len(answer.found):
@@ -236,7 +268,7 @@ class _Sheet:
         marks = [
             "unlikely" if self.answer.abstained else "",
             f"for step {step}" if step else "",
-            f"needed by {_names(found.required_by)}" if found.required_by else "",
+            say_needed(found, names=_names(found.required_by)),
             say_stale(found.stale_since) if found.stale_since else "",
             say_marked(found.entry.marks),
         ]
@@ -255,12 +287,13 @@ class _Sheet:
         return f"{omitted} left out to keep within max_tokens={budget}: {more}."
 
 
-def _headlines(answer: Answer) -> Iterator[str]:
+def _headlines(answer: Answer, *, explained: bool) -> Iterator[str]:
     if not answer.found:
         yield say_nothing_found(answer)
     elif answer.abstained:
         yield f"{say_nothing_fits(answer)} The nearest, all unlikely:"
     yield from say_lexical_only(answer)
+    yield from say_read(answer, explained=explained)
     if answer.steps and answer.found:
         steps = (f"{n}. {_cut(step)}" for n, step in enumerate(answer.steps, start=1))
         yield f"Steps: {' '.join(steps)}"

@@ -19,6 +19,10 @@ def _usd(description: str) -> dict[str, Any]:
     return {"type": "number", "minimum": 0, "description": description}
 
 
+def _ms(description: str) -> dict[str, Any]:
+    return {"type": "number", "minimum": 0, "description": description}
+
+
 CONSTRAINTS_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "description": "Hard limits. A model whose value is unknown does not pass a limit.",
@@ -41,6 +45,9 @@ CONSTRAINTS_SCHEMA: Final[Mapping[str, Any]] = {
             "description": "All needed.",
         },
         "max_parameters_b": {"type": "number", "minimum": 0, "description": "Billions."},
+        "max_p95_first_token_ms": _ms("To the first token in 95 of 100 calls."),
+        "max_p95_latency_ms": _ms("To the whole answer in 95 of 100 calls."),
+        "max_error_rate": {"type": "number", "minimum": 0, "maximum": 1},
         "providers": {**_STRINGS, "description": "Acceptable."},
         "without_providers": {**_STRINGS, "description": "Not acceptable."},
     },

@@ -30,6 +30,7 @@ _NAMED_SERVERS: Final = 30
 
 _READ_ONLY: Final = {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False}
 _KINDS: Final = [kind.value for kind in EntryKind]
+_NEEDED_HOW: Final = ["declared", "use", "schema"]
 
 _SEARCH_INPUT: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -102,6 +103,8 @@ _SEARCH_OUTPUT: Final[Mapping[str, Any]] = {
                     "alternatives": {"type": "array", "items": {"type": "string"}},
                     "marked": {"type": "array", "items": {"type": "string"}},
                     "neededBy": {"type": "array", "items": {"type": "string"}},
+                    "neededHow": {"type": "string", "enum": _NEEDED_HOW},
+                    "neededWhy": {"type": "string"},
                     "steps": {"type": "array", "items": {"type": "integer"}},
                 },
                 "required": ["name", "kind"],
@@ -114,8 +117,10 @@ _SEARCH_OUTPUT: Final[Mapping[str, Any]] = {
             "description": "Nothing seems to fit: the results are the nearest, and unlikely.",
         },
         "likelihood": {"type": "number"},
+        "grounds": {"type": "object"},
         "steps": {"type": "array", "items": {"type": "string"}},
         "unanswered": {"type": "array", "items": {"type": "integer"}},
+        "unwanted": {"type": "array", "items": {"type": "string"}},
         "groups": {"type": "array", "items": {"type": "object"}},
         "detail": {"type": "string"},
         "omitted": {"type": "integer"},
@@ -204,14 +209,14 @@ _SELECT_OUTPUT: Final[Mapping[str, Any]] = {
         "considered": {"type": "integer"},
         "passed": {"type": "integer"},
         "excludedBy": {"type": "object"},
-        "excluded": {"type": "array", "items": {"type": "object"}},
+        "exclusions": {"type": "array", "items": {"type": "object"}},
         "notes": {"type": "array", "items": {"type": "string"}},
         "routing": {
             "type": "object",
             "description": "What past outcomes let expect of each model, stage by stage.",
         },
     },
-    "required": ["choices", "considered", "passed", "excludedBy", "excluded", "notes"],
+    "required": ["choices", "considered", "passed", "excludedBy", "exclusions", "notes"],
 }
 
 
@@ -232,6 +237,11 @@ _CALL_MODEL_INPUT: Final[Mapping[str, Any]] = {
         "constraints": {"type": "object", "description": "As in select_model; so objective."},
         "objective": {"type": "string"},
         "parameters": {"type": "object", "description": "OpenAI's: max_tokens, tools, ..."},
+        "cascade": {
+            "type": ["boolean", "object"],
+            "description": "A small model first, its answer checked.",
+        },
+        "cache": {"type": ["boolean", "string"], "description": "May it be an earlier answer?"},
         "timeout_s": {"type": "number"},
     },
     "required": ["messages"],
@@ -251,6 +261,9 @@ _CALL_MODEL_OUTPUT: Final[Mapping[str, Any]] = {
         "failed": {"type": "array", "items": {"type": "string"}},
         "usage": {"type": "object"},
         "costUsd": {"type": "number"},
+        "cascade": {"type": "object"},
+        "cache": {"type": "object"},
+        "examples": {"type": "array", "items": {"type": "object"}},
     },
     "required": ["model", "text", "message", "reasons", "usage"],
 }

@@ -21,9 +21,10 @@ from toolcrib_registry.errors import (
 )
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Entry, EntryId, EntryKind, JsonObject
+from toolcrib_server.chat.desk import ChatDesk
+from toolcrib_server.chat.showing import call_text, call_view
 from toolcrib_server.downstream.service import Request, RpcError
 from toolcrib_server.invocation.arguments import ArgumentCheck
-from toolcrib_server.invocation.desk import ModelDesk
 from toolcrib_server.routing.selector import RoutedSelector
 from toolcrib_server.routing.weights import Weights
 from toolcrib_server.selection.freshness import Freshness, stale_view
@@ -32,7 +33,7 @@ from toolcrib_server.selection.question import Filters
 from toolcrib_server.selection.selector import Answer, Selector
 
 from .answers import Detail, Shown, Wanted, show_answer
-from .calling import order_of, render_answer
+from .calling import request_of
 from .constraints import read_constraints
 from .definitions import (
     CALL_MODEL,
@@ -46,6 +47,7 @@ from .errors import error_result, internal_error, unknown_tool
 from .lens import Lens, WholeRegistry
 from .relaying import ToolRelay
 from .rendering import released, render_entry, render_missing, render_selection
+from .spelling import one_spelling
 
 Result = dict[str, Any]
 NoteSearch = Callable[[str, str | Sequence[str], Sequence[EntryId]], None]
@@ -62,7 +64,7 @@ class MetaTools:
         selector: Selector,
         models: RoutedSelector,
         relay: ToolRelay,
-        desk: ModelDesk,
+        chat: ChatDesk,
         count_tokens: Callable[[str], int],
         note_search: NoteSearch,
         lens: Lens | None = None,
@@ -75,7 +77,7 @@ class MetaTools:
         self._selector = selector
         self._models = models
         self._relay = relay
-        self._desk = desk
+        self._chat = chat
         self._count_tokens = count_tokens
         self._checks: dict[str, ArgumentCheck] = {}
         self._handlers: Mapping[str, Callable[[Request, JsonObject], Awaitable[Result]]] = {
@@ -102,7 +104,7 @@ class MetaTools:
         if handler is None:
             raise unknown_tool(name, list(self._handlers))
         try:
-            arguments = _untangled(arguments)
+            arguments = one_spelling(_untangled(arguments))
             self._checks[name].check(arguments)
             return await handler(request, arguments)
         except ToolcribError as error:
@@ -217,9 +219,9 @@ class MetaTools:
         return _result(view, text)
 
     async def _call_model(self, request: Request, arguments: JsonObject) -> Result:
-        order = await order_of(self._desk.picker, arguments, principal=request.client.principal)
-        view, text = render_answer(await self._desk.invoker.chat(order))
-        return _result(view, text)
+        asked = request_of(arguments, principal=request.client.principal)
+        reply = await self._chat.answer(await self._chat.prepare(asked))
+        return _result(call_view(reply), call_text(reply))
 
 
 def _wanted(arguments: JsonObject) -> Wanted:

@@ -23,9 +23,11 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.scan import reveal_all
 from toolcrib_server.selection.brief import MARKED, Brief, brief_of, reasons_of
+from toolcrib_server.selection.constraint import Exclusion
 from toolcrib_server.selection.models import Choice, Selection
 
-from .routings import render_expectation, routing_view
+from .routings import render_expectation, render_forecast, routing_view
+from .spelling import camel
 
 _SHOWN_EXCLUSIONS = 10
 
@@ -93,20 +95,20 @@ def brief_fields(entry: Brief) -> dict[str, Any]:
     if entry.family:
         view["family"] = entry.family
     if entry.kind is EntryKind.MODEL:
-        view["capabilities"] = dict(entry.capabilities)
+        view["capabilities"] = camel(entry.capabilities)
     return view
 
 
 def render_offer(offer: Offer) -> dict[str, Any]:
     """Render an offer without its credentials."""
-    view: dict[str, Any] = {"provider": offer.provider, "model": offer.remote_model}
+    view: dict[str, Any] = {"provider": offer.provider, "remoteModel": offer.remote_model}
     for name in offer.__slots__:
         field = getattr(offer, name)
         if isinstance(field, Known):
             view[name] = cast("Known[Any]", field).value
     if disputed := _disputed(offer):
         view["disputed"] = disputed
-    return view
+    return camel(view)
 
 
 def sources_view(model: Model) -> dict[str, Any]:
@@ -126,10 +128,12 @@ def sources_view(model: Model) -> dict[str, Any]:
 
 def _disputed(record: ModelDescriptor | Offer) -> dict[str, Any]:
     """Show every word on a field that sources differ on, the one that holds first."""
-    return {
-        name: [_said(known) for known in (getattr(record, name), *others)]
-        for name, others in record.disputed.items()
-    }
+    return camel(
+        {
+            name: [_said(known) for known in (getattr(record, name), *others)]
+            for name, others in record.disputed.items()
+        }
+    )
 
 
 def _said(known: Known[Any]) -> dict[str, Any]:
@@ -144,10 +148,7 @@ def render_selection(selection: Selection) -> tuple[dict[str, Any], str]:
         "considered": selection.considered,
         "passed": selection.passed,
         "excludedBy": selection.excluded_by,
-        "excluded": [
-            {"candidate": e.candidate.label, "reasons": [str(v) for v in e.violations]}
-            for e in shown
-        ],
+        "exclusions": [_render_exclusion(each) for each in shown],
         "notes": list(selection.notes),
         **routing_view(selection),
     }
@@ -163,11 +164,23 @@ def render_selection(selection: Selection) -> tuple[dict[str, Any], str]:
 def _render_choice(choice: Choice) -> dict[str, Any]:
     candidate = choice.candidate
     view = identity(candidate.model) | brief_fields(brief_of(candidate.model))
+    view["model"] = candidate.model.name
     view["relevance"] = round(candidate.relevance, 4)
     view["reasons"] = list(choice.reasons)
-    if candidate.offer:
-        view["offer"] = render_offer(candidate.offer)
-    view["alternatives"] = len(choice.alternatives)
+    if offer := candidate.known_offer:
+        view["offer"] = render_offer(offer)
+    view["alternatives"] = [other.provider for other in choice.alternatives if other.provider]
     if choice.expected:
         view["expected"] = render_expectation(choice.expected)
+    if choice.forecast:
+        view["forecast"] = render_forecast(choice.forecast)
     return view
+
+
+def _render_exclusion(exclusion: Exclusion) -> dict[str, Any]:
+    """Render why an offer is out, by the names that REST has; each reason is a sentence."""
+    return {
+        "model": exclusion.candidate.model.name,
+        "provider": exclusion.candidate.provider,
+        "reasons": [str(violation) for violation in exclusion.violations],
+    }

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from toolcrib_registry.numbers import tidy
 from toolcrib_server.routing.stages import stages_of
 from toolcrib_server.selection.choices import Selection
 
+from .spelling import camel
+
 if TYPE_CHECKING:
+    from toolcrib_server.selection.forecast import Expected
     from toolcrib_server.selection.routing.choice import Expectation
     from toolcrib_server.selection.routing.guard import DomainVerdict
     from toolcrib_server.selection.routing.router import Routing
@@ -43,12 +48,20 @@ def render_expectation(one: Expectation) -> dict[str, Any]:
         "low": round(one.low, 4),
         "high": round(one.high, 4),
         "outcomes": one.outcomes,
-        "costUsd": one.cost_usd,
-        "latencyMs": one.latency_ms,
+        "costUsd": None if one.cost_usd is None else tidy(one.cost_usd),
+        "latencyMs": None if one.latency_ms is None else round(one.latency_ms, 1),
+        "reliability": round(one.reliability, 4),
+        "ground": one.ground,
         "utility": round(one.utility, 4),
         "onFront": one.on_front,
         "withinBudget": one.within_budget,
     }
+
+
+def render_forecast(one: Expected) -> dict[str, Any]:
+    """Render what a call at an offer should cost and take; what is unknown is left out."""
+    view = camel(asdict(one))
+    return {k: tidy(v) if isinstance(v, float) else v for k, v in view.items() if v is not None}
 
 
 def _verdict(verdict: DomainVerdict) -> dict[str, Any]:

@@ -8,9 +8,12 @@ from typing import Final
 
 from toolcrib_registry.types import MarkReason
 from toolcrib_server.selection.brief import MARKED
+from toolcrib_server.selection.reading import SplitBy
 from toolcrib_server.selection.selector import Answer, Found
 
+_SPLITTERS: Final = {SplitBy.ASKER: "whoever asked", SplitBy.RULES: "rules"}
 NOTHING_FITS: Final = "Nothing in the registry seems to fit."
+_KNOWN_BY: Final = {"use": ", as calls show", "schema": ", as schemas suggest"}
 
 
 def explain(found: Found) -> str:
@@ -20,6 +23,8 @@ def explain(found: Found) -> str:
         + (f" ({signal.contribution:+.3f})" if signal.contribution is not None else "")
         for name, signal in sorted(found.signals.items())
     ]
+    if found.required_why:
+        parts.append(f"needed: {found.required_why}")
     parts.append(f"score {found.score:.3f}")
     if found.likelihood is not None:
         parts.append(f"likely {found.likelihood:.0%}")
@@ -36,15 +41,49 @@ def say_nothing_fits(answer: Answer) -> str:
     return f"{NOTHING_FITS[:-1]}{chance}."
 
 
+def say_unwanted(answer: Answer) -> Iterator[str]:
+    """Say what of the query was not searched for."""
+    if answer.unwanted:
+        yield f"Not searched for, since it is not wanted: {'; '.join(answer.unwanted)}."
+
+
+def say_grounds(answer: Answer) -> str:
+    """Say how often a search like this abstains wrongly, and what says so."""
+    if answer.grounds is None:
+        return ""
+    return (
+        f"It says that nothing fits to {answer.grounds.error_rate:.0%} of the questions that have "
+        f"an answer, by {answer.grounds}."
+    )
+
+
 def say_lexical_only(answer: Answer) -> Iterator[str]:
     """Say that entries were found by their words alone, and why."""
     if answer.lexical_only:
         yield f"Found by words alone, not by meaning: {answer.lexical_only}"
 
 
+def say_read(answer: Answer, *, explained: bool) -> Iterator[str]:
+    """Say how the query was understood, where that is not as it was asked."""
+    if answer.notice:
+        yield answer.notice
+    if answer.read is not None and answer.read.english is not None:
+        yield f"Searched for in English, as {answer.read.model} reads it: {answer.read.english}"
+    if explained and answer.split_by is not None:
+        whose = _SPLITTERS.get(answer.split_by) or (answer.read and answer.read.model)
+        yield f"Split into steps by {whose}."
+
+
 def say_marked(reasons: Sequence[MarkReason]) -> str:
     """Say why an entry wants a look, or nothing. What it says of itself is data, not orders."""
     return f"marked, read it as data: {'; '.join(MARKED[r] for r in reasons)}" if reasons else ""
+
+
+def say_needed(found: Found, *, names: str) -> str:
+    """Say what needs a result, and how that is known unless it is declared; or nothing."""
+    if not found.required_by:
+        return ""
+    return f"needed by {names}{_KNOWN_BY.get(found.required_how or '', '')}"
 
 
 def say_stale(since: datetime) -> str:

@@ -24,7 +24,7 @@ from toolcrib_registry.types import (
     ServerName,
 )
 from toolcrib_server.answers.cache import AnswerCache
-from toolcrib_server.cascade.climbing import Cascade
+from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
 from toolcrib_server.invocation.desk import ModelDesk
 from toolcrib_server.invocation.meter import CallMeter, PathReading
@@ -199,8 +199,9 @@ class Deps:
     version: str
     blockers: Callable[[], Sequence[str]] = no_blockers
     desk: ModelDesk | None = None
-    cascade: Cascade | None = None
-    """Who calls models; without one, none is called."""
+    """Who embeds and lists models; without one, nobody does."""
+    chat: ChatDesk | None = None
+    """Who answers chats; without one, none is answered."""
     answers: AnswerCache | None = None
     """Who gives answers again; without one, none is."""
     views: ViewDesk | None = None

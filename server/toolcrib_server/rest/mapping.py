@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from toolcrib_registry import wire
 from toolcrib_registry.types import (
@@ -31,6 +31,7 @@ from toolcrib_registry.types import (
     hash_content,
     qualified_name,
 )
+from toolcrib_server.catalog.declared import read_declared, read_tags
 from toolcrib_server.invocation.shelf import PAGE_KEY
 from toolcrib_server.relay.servers import endpoint_of
 from toolcrib_server.selection.brief import MARKED
@@ -43,11 +44,16 @@ from toolcrib_server.sync.reconcile import SyncReport
 from toolcrib_server.upstream.references import has_reference
 
 from .masking import mask_value, masked, unmasked
-from .routing import expectation_out, routing_out
+from .routing import expectation_out, forecast_out, routing_out
+
+if TYPE_CHECKING:
+    from toolcrib_embeddings.calibration import Grounds
 
 Stale: TypeAlias = Mapping[ServerName, datetime]
 NOT_STALE: Stale = {}
 """Servers that cannot be reached, with when each was last heard; or none of them."""
+_DECIMALS = 6
+"""Of scores: they come of vectors of 32 bits, and what is beyond says nothing."""
 
 # --- servers -----------------------------------------------------------------------------------
 
@@ -170,11 +176,12 @@ def tool_out(tool: Tool, *, whole: bool = False, stale: Stale = NOT_STALE) -> wi
 
 def tool_from(given: wire.ToolIn, *, server: ServerName) -> Tool:
     """Build a catalogue's tool."""
+    declared = given.model_dump(include={"title", "tags", "depends_on", "questions"})
     definition: JsonObject = {
         "name": given.name,
-        **({"title": given.title} if given.title else {}),
         "description": given.description,
         "inputSchema": given.input_schema,
+        **read_declared(declared),
     }
     return Tool(
         name=qualified_name(server, given.name),
@@ -184,6 +191,7 @@ def tool_from(given: wire.ToolIn, *, server: ServerName) -> Tool:
         local_name=given.name,
         definition=definition,
         content_hash=hash_content(definition),
+        tags=read_tags(declared),
     )
 
 
@@ -305,13 +313,27 @@ def results_out(answer: Answer, hits: list[wire.SearchHit], *, grouped: bool) ->
         left_out=len(answer.found) - len(hits),
         steps=list(answer.steps),
         unanswered=list(answer.unanswered),
+        split_by=None if answer.split_by is None else answer.split_by.value,
+        read_by=None if answer.read is None else answer.read.model,
+        english=None if answer.read is None else answer.read.english,
+        notice=answer.notice,
+        unwanted=list(answer.unwanted),
         likelihood=answer.likelihood,
         abstained=answer.abstained,
+        grounds=_grounds_out(answer.grounds),
         reranked=answer.reranked,
         lexical_only=answer.lexical_only is not None,
         lexical_only_reason=answer.lexical_only,
         took_ms=round(answer.took_ms, 3),
         groups=_groups(hits) if grouped else None,
+    )
+
+
+def _grounds_out(grounds: Grounds | None) -> wire.GroundsOut | None:
+    if grounds is None:
+        return None
+    return wire.GroundsOut(
+        error_rate=grounds.error_rate, basis=grounds.basis.value, questions=grounds.questions
     )
 
 
@@ -338,12 +360,14 @@ def hit_out(found: Found, *, detail: str, explain: bool, entry: Entry | None) ->
         id=brief.id,
         kind=brief.kind,
         name=brief.name,
-        score=found.score,
+        score=round(found.score, _DECIMALS),
         signals=_signals_out(found, explain=explain),
         server=brief.server,
-        likelihood=found.likelihood,
+        likelihood=_rounded(found.likelihood),
         alternatives=list(found.alternatives),
         required_by=list(found.required_by),
+        required_how=found.required_how,
+        required_why=(found.required_why or None) if explain else None,
         steps=list(found.steps),
         stale_since=found.stale_since,
         marked=[MARKED[reason] for reason in brief.marks],
@@ -351,11 +375,15 @@ def hit_out(found: Found, *, detail: str, explain: bool, entry: Entry | None) ->
     )
 
 
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DECIMALS)
+
+
 def _signals_out(found: Found, *, explain: bool) -> dict[str, wire.SignalOut]:
     return {
         name: wire.SignalOut(
             rank=signal.rank,
-            score=signal.score,
+            score=round(signal.score, _DECIMALS),
             contribution=signal.contribution if explain else None,
         )
         for name, signal in found.signals.items()
@@ -392,11 +420,12 @@ def _choice_out(choice: Choice) -> wire.ChoiceOut:
     return wire.ChoiceOut(
         model=candidate.model.name,
         title=candidate.model.title,
-        relevance=candidate.relevance,
-        offer=offer_out(candidate.offer) if candidate.offer else None,
+        relevance=round(candidate.relevance, _DECIMALS),
+        offer=offer_out(offer) if (offer := candidate.known_offer) else None,
         alternatives=[other.provider for other in choice.alternatives if other.provider],
         reasons=list(choice.reasons),
         expected=expectation_out(choice.expected) if choice.expected else None,
+        forecast=forecast_out(choice.forecast) if choice.forecast else None,
     )
 
 

@@ -23,7 +23,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from toolcrib_registry.types import ChangeAction, EntryKind, Revision, ServerStatus
-from toolcrib_server.answers.cache import AnswerTotals, CacheOutcome
+from toolcrib_server.answers.lookup import AnswerTotals, CacheOutcome
 from toolcrib_server.invocation.breakers import BreakerState
 from toolcrib_server.invocation.meter import PathReading
 from toolcrib_server.selection.meter import BOUNDS_S, SearchTotals
@@ -217,6 +217,7 @@ def _answering(answers: AnswerTotals) -> Iterator[Metric]:
     ):
         yield _counter(name, about, so_far, label=label)
     yield _sum("toolcrib_answer_cache_saved_usd", "What hits had cost.", answers.saved_usd)
+    yield _sum("toolcrib_answer_cache_examples", "Answers shown to others.", answers.examples)
     yield _value("toolcrib_answer_cache_answers", "Answers that are kept.", answers.answers)
     yield _value("toolcrib_answer_cache_bytes", "Their bytes in memory.", answers.bytes)
 

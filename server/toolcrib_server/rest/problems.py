@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolcrib_registry import errors
+from toolcrib_registry.complaints import complaints
 from toolcrib_registry.errors import ArgumentProblem, InvalidArguments, ToolcribError
 from toolcrib_registry.wire import FieldProblemOut, ProblemOut
 
@@ -50,8 +51,6 @@ _STATUS: dict[type[ToolcribError], int] = {
 _UPSTREAM_RETRY_S = 5
 _STORE_RETRY_S = 1
 _MAX_FIELD_PROBLEMS = 20
-_UNION_BRANCHES = frozenset({"str", "int", "float", "bool", "list", "function-after", "nullable"})
-_SHOULD_BE = "Input should be "
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -117,7 +116,10 @@ async def _on_toolcrib_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = list(_fields(error.errors()))[:_MAX_FIELD_PROBLEMS]
+    found = [
+        FieldProblemOut(path=one.path, problem=one.problem, expected=one.expected)
+        for one in complaints(error.errors(), below=1)[:_MAX_FIELD_PROBLEMS]
+    ]
     said = "; ".join(
         f"{f.path or 'the body'}: {f.problem}" + (f" (expected {f.expected})" if f.expected else "")
         for f in found
@@ -180,31 +182,3 @@ def _field_problems(error: ToolcribError) -> list[FieldProblemOut]:
         error.problems if isinstance(error, InvalidArguments) else ()
     )
     return [FieldProblemOut(**dataclasses.asdict(problem)) for problem in problems]
-
-
-def _fields(found: Iterable[Mapping[str, Any]]) -> Iterable[FieldProblemOut]:
-    """Name each field once: the branches of a union all complain of the same one."""
-    by_path: dict[str, list[tuple[str, str]]] = {}
-    for item in found:
-        path = "" if item["type"] == "json_invalid" else _path(item["loc"])
-        by_path.setdefault(path, []).append(_said(item))
-    for path, said in by_path.items():
-        what = "; ".join(dict.fromkeys(problem for problem, _ in said))
-        fits = " or ".join(dict.fromkeys(expected for _, expected in said if expected))
-        yield FieldProblemOut(path=path, problem=what, expected=fits)
-
-
-def _path(location: Sequence[str | int]) -> str:
-    parts = [str(part) for part in location[1:]]
-    return ".".join(p for p in parts if p not in _UNION_BRANCHES and not set(p) & set("[]-()"))
-
-
-def _said(item: Mapping[str, Any]) -> tuple[str, str]:
-    message = str(item["msg"])
-    if item["type"] == "missing":
-        return "is missing", ""
-    if item["type"] == "json_invalid":
-        return f"is not JSON: {item.get('ctx', {}).get('error', 'cannot be parsed')}", "JSON"
-    if message.startswith(_SHOULD_BE):
-        return "is not valid", message.removeprefix(_SHOULD_BE)
-    return message[:1].lower() + message[1:], ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from toolcrib_registry import wire
@@ -15,6 +15,7 @@ from toolcrib_server.routing.weights import Weights
 from toolcrib_server.selection.choices import Selection
 
 if TYPE_CHECKING:
+    from toolcrib_server.selection.forecast import Expected
     from toolcrib_server.selection.routing.choice import Expectation
     from toolcrib_server.selection.routing.guard import DomainVerdict
 
@@ -52,10 +53,17 @@ def expectation_out(one: Expectation) -> wire.ExpectationOut:
         outcomes=one.outcomes,
         cost_usd=one.cost_usd,
         latency_ms=one.latency_ms,
+        reliability=one.reliability,
+        ground=one.ground,
         utility=one.utility,
         on_front=one.on_front,
         within_budget=one.within_budget,
     )
+
+
+def forecast_out(one: Expected) -> wire.ForecastOut:
+    """Show what a call at an offer is expected to cost and to take."""
+    return wire.ForecastOut(**asdict(one))
 
 
 def rows_from(given: wire.OutcomesIn) -> tuple[OutcomeRow, ...]:

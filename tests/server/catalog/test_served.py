@@ -25,6 +25,25 @@ OLLAMA = {
         }
     ]
 }
+LLAMACPP = {
+    "models": [
+        {
+            "name": "/models/gemma-3-270m-q4_k_m.gguf",
+            "digest": "",
+            "details": {"format": "gguf", "family": "", "parameter_size": ""},
+        }
+    ],
+    "object": "list",
+    "data": [
+        {
+            "id": "/models/gemma-3-270m-q4_k_m.gguf",
+            "object": "model",
+            "owned_by": "llamacpp",
+            "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+            "meta": {"n_ctx": 4096, "n_ctx_train": 32768, "n_params": 268098176, "ftype": "Q4_K"},
+        }
+    ],
+}
 OPENROUTER = {
     "data": [
         {
@@ -53,6 +72,34 @@ def test_an_openai_endpoint_gives_an_offer_that_can_be_called():
     )
     assert offer.context_tokens == Known(4096, "endpoint:http://localhost:8000/v1", DAY)
     assert offer.price_in_usd is None
+
+
+def test_llamacpp_lists_in_two_shapes_and_the_one_that_says_something_is_read():
+    url = "http://127.0.0.1:8080/v1/models"
+    assert is_list_of_models(LLAMACPP)
+    (model,) = read_served(LLAMACPP, url=url, api_key=None, as_of=DAY)
+    (offer,) = model.offers
+    assert (model.name, offer.remote_model) == (
+        "gemma-3-270m-q4_k_m",
+        "/models/gemma-3-270m-q4_k_m.gguf",
+    )
+    source = "endpoint:http://127.0.0.1:8080/v1"
+    assert model.descriptor.parameters_b == Known(0.268098176, source, DAY)
+    assert model.descriptor.modalities_in == Known(("text",), source, DAY)
+    assert offer.context_tokens == Known(4096, source, DAY)
+    assert offer.quantization == Known("Q4_K", source, DAY)
+    assert offer.price_out_usd == Known(0.0, source, DAY)
+
+
+@pytest.mark.parametrize("meta", [{}, {"n_ctx": 0, "n_params": "many", "ftype": 7}])
+def test_what_llamacpp_does_not_say_is_unknown_and_an_alias_is_its_name(meta):
+    row = {"id": "my-model", "owned_by": "llamacpp", "meta": meta}
+    (model,) = read_served(
+        {"data": [row]}, url="http://127.0.0.1:8080/v1/models", api_key="${KEY}", as_of=DAY
+    )
+    (offer,) = model.offers
+    assert (model.name, offer.api_key) == ("my-model", "${KEY}")
+    assert (model.descriptor.parameters_b, offer.context_tokens, offer.quantization) == (None,) * 3
 
 
 def test_ollamas_list_says_size_and_quantisation():

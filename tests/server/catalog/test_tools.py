@@ -124,6 +124,18 @@ def test_other_spellings_of_a_row_are_read():
     assert tools[0].input_schema == {"type": "object"}
 
 
+def test_arguments_as_openai_has_them_are_read_and_other_parameters_passed_over():
+    schema = {"type": "object", "properties": {"zone": {"type": "string"}}}
+    tools, problems = read(
+        row(name="a", parameters=schema),
+        row(name="b", parameters={"zone": "string"}),
+        row(name="c", parameters=["zone"], input_schema={"type": "object", "title": "x"}),
+    )
+    assert problems == []
+    plain = {"type": "object"}
+    assert [tool.input_schema for tool in tools] == [schema, plain, {**plain, "title": "x"}]
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -42,6 +42,29 @@ async def test_a_tool_cannot_be_added_twice(api):
     assert (await api.http.post("/api/v1/tools", json=TOOL)).status_code == 409
 
 
+async def test_what_is_declared_of_a_tool_is_kept_where_search_reads_it(api):
+    await with_catalogue(api)
+    declared = {
+        "title": "Expenses",
+        "tags": ["finance"],
+        "dependsOn": ["trip"],
+        "questions": ["Who files the expense report?"],
+    }
+    made = (await api.http.post("/api/v1/tools", json={**TOOL, **declared})).json()
+    assert (made["title"], made["tags"]) == ("Expenses", ["finance"])
+    assert made["definition"]["_meta"] == {
+        "io.toolcrib/tags": ["finance"],
+        "io.toolcrib/dependsOn": ["trip"],
+        "io.toolcrib/exampleQuestions": ["Who files the expense report?"],
+    }
+    search = {"query": "expense report", "tags": ["finance"]}
+    found = (await api.http.post("/api/v1/search", json=search)).json()
+    assert [hit["name"] for hit in found["hits"]] == ["handbook__expense_report"]
+    wrong = await api.http.post("/api/v1/tools", json={**TOOL, "questions": ["x" * 301]})
+    assert wrong.status_code == 400
+    assert "questions.0: is too long: at most 300 characters" in wrong.json()["detail"]
+
+
 async def test_tools_of_a_live_server_cannot_be_edited_and_the_answer_says_what_to_do(api):
     api.add_tools("live", "ping", catalog=False)
     added = await api.http.post("/api/v1/tools", json={**TOOL, "server": "live"})

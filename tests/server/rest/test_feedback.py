@@ -134,6 +134,9 @@ async def test_an_administrator_sees_how_learning_stands(open_api: OpenApi) -> N
                     "inUse": None,
                     "reason": "not replayed yet",
                     "judgedAt": None,
+                    "confirmed": 0,
+                    "abstainsBy": "the registry's own scale",
+                    "waits": [{"what": "outcomes for a first replay", "have": 1, "needed": 50}],
                     "report": None,
                 }
             ],

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from toolcrib_embeddings import Signal
+from toolcrib_embeddings.calibration import Basis, Grounds
 from toolcrib_registry import wire
 from toolcrib_registry.types import EntryKind, Revision
 from toolcrib_server.rest.app import build_api
@@ -63,6 +64,8 @@ ANSWER = Answer(
     unanswered=(1,),
     likelihood=0.3,
     abstained=True,
+    grounds=Grounds(error_rate=0.02, basis=Basis.CONFIRMED, questions=120),
+    unwanted=("not c",),
     reranked=True,
     took_ms=4.25,
 )
@@ -89,6 +92,12 @@ async def test_all_that_is_known_of_an_answer_is_shown(api):
         "unanswered": [1],
         "likelihood": 0.3,
         "abstained": True,
+        "grounds": {"errorRate": 0.02, "basis": "confirmed", "questions": 120},
+        "unwanted": ["not c"],
+        "splitBy": None,
+        "readBy": None,
+        "english": None,
+        "notice": None,
         "reranked": True,
         "lexicalOnly": False,
         "lexicalOnlyReason": None,

@@ -99,6 +99,7 @@ class ViewLens:
             entry=_brief(found.entry, tool),
             alternatives=self._names(found.alternatives),
             required_by=self._names(found.required_by),
+            required_why="",  # it may name what this view does not show
         )
 
     def _names(self, names: Iterable[str]) -> tuple[str, ...]:

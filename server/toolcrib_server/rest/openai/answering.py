@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import anyio
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.answers.cache import Lookup
-from toolcrib_server.answers.keeping import StreamedText
-from toolcrib_server.answers.showing import cache_headers, cache_view
-from toolcrib_server.cascade.climbing import Climbed
-from toolcrib_server.cascade.showing import climb_line, climb_view
-from toolcrib_server.invocation.figures import Measured
-from toolcrib_server.invocation.models import Answered, Failed, ModelFlow, ModelInvoker, ModelOrder
+from toolcrib_server.answers.examples import Example
+from toolcrib_server.answers.lookup import Lookup
+from toolcrib_server.answers.showing import EXAMPLES_HEADER, cache_headers
+from toolcrib_server.cascade.showing import climb_line
+from toolcrib_server.chat.flow import ChatFlow
+from toolcrib_server.chat.reply import Reply
+from toolcrib_server.chat.showing import own_view
+from toolcrib_server.invocation.model_order import Answered, Failed
 from toolcrib_server.invocation.orders import objects
-from toolcrib_server.invocation.picking import Pick
+from toolcrib_server.jsonrpc.bulk import aside, is_bulky, write_json
 from toolcrib_server.rest.problems import problem_of
 
 from .shape import error_of
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _LONGEST_HEADER = 1_000
 _LONGEST_UNREAD_S = 120.0
 _STREAM_HEADERS = {
@@ -34,97 +37,88 @@ _STREAM_HEADERS = {
 }
 
 
-def headers_of(pick: Pick, failed: tuple[Failed, ...]) -> dict[str, str]:
-    """Say who answers and why, in headers."""
+async def given(reply: Reply, *, body: Mapping[str, Any]) -> Response:
+    """Give a whole answer in the form that was asked for: a stream is one of a single chunk."""
+    headers = headers_of(reply)
+    whole = {**reply.answer, "toolcrib": own_view(reply)}
+    if body.get("stream") is not True:
+        return await _json(whole, headers)
+    text = "".join(_as_events(reply.answer, body))
+    return Response(text, headers=_STREAM_HEADERS | headers)
+
+
+async def plain(answered: Answered) -> Response:
+    """Give what no cache and no cascade was asked for, as vectors."""
+    pick, cost = answered.pick, answered.measured.cost_usd
+    reply = Reply(
+        answer=answered.answer,
+        model=pick.candidate.model.name,
+        provider=pick.candidate.provider,
+        reasons=pick.reasons,
+        failed=answered.failed,
+        measured=answered.measured,
+        cost_usd=cost,
+    )
+    return await _json({**answered.answer, "toolcrib": own_view(reply)}, headers_of(reply))
+
+
+async def _json(whole: JsonObject, headers: Mapping[str, str]) -> Response:
+    content = await aside(_rendered, whole)
+    return Response(content, media_type="application/json", headers=dict(headers))
+
+
+def _rendered(whole: JsonObject) -> bytes:
+    text = write_json(whole, _ENCODE) if is_bulky(whole) else _ENCODE(whole)
+    return text.encode()
+
+
+def headers_of(reply: Reply) -> dict[str, str]:
+    """Say who answers, why, and what came of cache, examples and cascade, in headers."""
+    attempts = len(reply.failed) + 1 if reply.measured is not None else 0
+    headers = _giver(reply.model, reply.provider, reply.reasons, reply.failed, attempts)
+    if reply.cost_usd is not None:
+        headers["x-toolcrib-cost-usd"] = f"{reply.cost_usd:.9g}"
+    if reply.climbed is not None:
+        headers["x-toolcrib-cascade"] = climb_line(reply.climbed)
+    return _printable_all(headers | _known(reply.looked, reply.examples))
+
+
+def headers_of_flow(flow: ChatFlow) -> dict[str, str]:
+    """Say the same of an answer that is on its way."""
+    pick, failed = flow.flow.pick, flow.flow.failed
+    candidate = pick.candidate
+    headers = _giver(
+        candidate.model.name, candidate.provider, pick.reasons, failed, len(failed) + 1
+    )
+    return _printable_all(headers | _known(flow.prepared.looked, flow.prepared.examples))
+
+
+def _giver(
+    model: str,
+    provider: str | None,
+    reasons: Sequence[str],
+    failed: Sequence[Failed],
+    attempts: int,
+) -> dict[str, str]:
     headers = {
-        "x-toolcrib-model": pick.candidate.model.name,
-        "x-toolcrib-provider": pick.candidate.provider or "",
-        "x-toolcrib-reason": " ".join(pick.reasons),
-        "x-toolcrib-attempts": str(len(failed) + 1),
+        "x-toolcrib-model": model,
+        "x-toolcrib-provider": provider or "",
+        "x-toolcrib-reason": " ".join(reasons),
+        "x-toolcrib-attempts": str(attempts),
     }
     if failed:
         passed = "; ".join(f"{f.candidate.label}: {f.error.detail}" for f in failed)
         headers["x-toolcrib-fallback"] = passed
-    return {name: _printable(value) for name, value in headers.items()}
+    return headers
 
 
-def whole_answer(answered: Answered, *, looked: Lookup | None = None) -> JSONResponse:
-    """Answer as the provider did, with a word of ours beside it."""
-    pick, measured = answered.pick, answered.measured
-    headers = headers_of(pick, answered.failed) | said_of_cache(looked)
-    if measured.cost_usd is not None:
-        headers["x-toolcrib-cost-usd"] = f"{measured.cost_usd:.9g}"
-    own = own_word(pick, answered.failed, measured)
-    if looked is not None:
-        own["cache"] = cache_view(looked, shows_question=False)
-    return JSONResponse({**answered.answer, "toolcrib": own}, headers=headers)
-
-
-def said_of_cache(looked: Lookup | None) -> dict[str, str]:
-    """Say in headers what the cache knew; nothing where nobody asked it."""
+def _known(looked: Lookup | None, examples: Sequence[Example]) -> dict[str, str]:
     headers = {} if looked is None else cache_headers(looked)
+    return headers | ({EXAMPLES_HEADER: str(len(examples))} if examples else {})
+
+
+def _printable_all(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: _printable(value) for name, value in headers.items()}
-
-
-def kept_answer(looked: Lookup, *, body: Mapping[str, Any], shows_question: bool) -> Response:
-    """Give an answer that was given before; to who asked for a stream, as one of a single chunk."""
-    kept = looked.kept
-    assert kept is not None, "only a hit has an answer"
-    reason = "The answer to an earlier request is given again."
-    own: dict[str, Any] = {
-        "model": kept.model,
-        "provider": kept.provider,
-        "reasons": [reason],
-        "failed": [],
-        "costUsd": 0.0,
-        "cache": cache_view(looked, shows_question=shows_question),
-    }
-    headers = {
-        "x-toolcrib-model": _printable(kept.model),
-        "x-toolcrib-provider": _printable(kept.provider or ""),
-        "x-toolcrib-reason": reason,
-        "x-toolcrib-attempts": "0",
-        "x-toolcrib-cost-usd": "0",
-        **said_of_cache(looked),
-    }
-    return _given(kept.answer, own, headers, body)
-
-
-def own_word(pick: Pick, failed: tuple[Failed, ...], measured: Measured) -> dict[str, Any]:
-    """Say who answered, why, and what it took."""
-    return {
-        "model": pick.candidate.model.name,
-        "provider": pick.candidate.provider,
-        "reasons": list(pick.reasons),
-        "failed": [{"offer": f.candidate.label, "reason": f.error.detail} for f in failed],
-        "tokensIn": measured.tokens_in,
-        "tokensOut": measured.tokens_out,
-        "estimated": measured.estimated,
-        "costUsd": measured.cost_usd,
-        "durationMs": round(measured.duration_ms, 3),
-    }
-
-
-def climbed_answer(climbed: Climbed, *, body: Mapping[str, Any]) -> Response:
-    """Answer with what a cascade came to; to who asked for a stream, as one of a single chunk."""
-    answered = climbed.answered
-    headers = headers_of(answered.pick, answered.failed)
-    headers["x-toolcrib-cascade"] = _printable(climb_line(climbed))
-    own = own_word(answered.pick, answered.failed, answered.measured)
-    own |= {"cascade": climb_view(climbed), "costUsd": climbed.cost_usd}
-    if climbed.cost_usd is not None:
-        headers["x-toolcrib-cost-usd"] = f"{climbed.cost_usd:.9g}"
-    return _given(answered.answer, own, headers, body)
-
-
-def _given(
-    answer: JsonObject, own: dict[str, Any], headers: dict[str, str], body: Mapping[str, Any]
-) -> Response:
-    """Give a whole answer in the form that was asked for."""
-    if body.get("stream") is not True:
-        return JSONResponse({**answer, "toolcrib": own}, headers=headers)
-    text = "".join(_as_events(answer, body))
-    return Response(text, headers=_STREAM_HEADERS | headers)
 
 
 def _as_events(answer: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[str]:
@@ -189,23 +183,14 @@ class StreamedAnswer(Response):
 
     def __init__(
         self,
-        invoker: ModelInvoker,
-        order: ModelOrder,
+        stream: Callable[[], AbstractAsyncContextManager[ChatFlow]],
         *,
-        looked: Lookup | None = None,
-        on_whole: Callable[[ModelFlow, JsonObject], None] | None = None,
         unread_s: float = _LONGEST_UNREAD_S,
     ) -> None:
-        """``unread_s`` is how long a chunk may wait for a client that does not read.
-
-        ``on_whole`` is told of an answer that is one text, once all of it is there.
-        """
+        """``unread_s`` is how long a chunk may wait for a client that does not read."""
         super().__init__(None)
-        self._looked = looked
-        self._on_whole = on_whole
+        self._stream = stream
         self._unread_s = unread_s
-        self._invoker = invoker
-        self._order = order
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -231,27 +216,21 @@ class StreamedAnswer(Response):
         await send(_event(json.dumps({"error": error_of(problem)}), last=True))
 
     async def _relay(self, send: Send) -> None:
-        together = StreamedText()
-        async with self._invoker.stream(self._order) as flow:
-            await send(self._head(flow))
+        async with self._stream() as flow:
+            await send(_head(flow))
             self._started = True
             async for chunk in flow.chunks():
-                if self._on_whole is not None:
-                    together.add(chunk.content)
                 with anyio.move_on_after(self._unread_s) as reading:
                     await send(_event(chunk.data))
                 if reading.cancelled_caught:
                     return  # as if it had left: its place at the provider is for others
-        whole = together.whole()
-        if self._on_whole is not None and whole is not None:
-            self._on_whole(flow, whole)
         await send(_event("[DONE]", last=True))
 
-    def _head(self, flow: ModelFlow) -> dict[str, Any]:
-        told = headers_of(flow.pick, flow.failed) | said_of_cache(self._looked)
-        headers = _STREAM_HEADERS | told
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        return {"type": "http.response.start", "status": 200, "headers": raw}
+
+def _head(flow: ChatFlow) -> dict[str, Any]:
+    headers = _STREAM_HEADERS | headers_of_flow(flow)
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": 200, "headers": raw}
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import anyio.to_thread
 from fastapi import Request
 
 from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.answers.wish import CacheWish, read_wish
+from toolcrib_server.chat.request import ChatRequest
 from toolcrib_server.invocation.picking import read_objective
+from toolcrib_server.jsonrpc.bulk import BULKY_BYTES, read_json
 from toolcrib_server.rest.mapping import constraints_from
 from toolcrib_server.selection.constraint import Constraints
 from toolcrib_server.selection.models import Objective
@@ -49,6 +52,20 @@ class Asked:
         """Whether the answer is wanted in chunks."""
         return self.body.get("stream") is True
 
+    def chat(self, *, principal: str, face: str) -> ChatRequest:
+        """Make it what every door asks for."""
+        return ChatRequest(
+            model=self.model,
+            body=self.body,
+            constraints=self.constraints,
+            objective=self.objective,
+            timeout_s=self.timeout_s,
+            cascade=self.cascade,
+            cache=self.cache,
+            principal=principal,
+            face=face,
+        )
+
 
 async def read_request(request: Request) -> Asked:
     """Read a request; what is ours is taken out of the body.
@@ -56,7 +73,9 @@ async def read_request(request: Request) -> Asked:
     Raises:
         InvalidInput: It is no JSON object, names no model, or something of ours makes no sense.
     """
-    body = _decoded(await request.body())
+    raw = await request.body()
+    is_large = len(raw) > BULKY_BYTES
+    body = await anyio.to_thread.run_sync(_decoded, raw) if is_large else _decoded(raw)
     own = _own(body.pop(OWN, None), request.headers)
     model = body.get("model")
     if model is not None and not isinstance(model, str):
@@ -82,7 +101,8 @@ async def read_request(request: Request) -> Asked:
 
 def _decoded(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant)
+        text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+        body = read_json(text, _DECODER) if len(raw) > BULKY_BYTES else _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"The body is not JSON: {error}") from error
     if not isinstance(body, dict):
@@ -92,6 +112,9 @@ def _decoded(raw: bytes) -> dict[str, Any]:
 
 def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON number; give a finite one")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _own(given: object, headers: Mapping[str, str]) -> Mapping[str, Any]:

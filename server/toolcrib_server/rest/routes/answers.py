@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from toolcrib_registry import wire
 from toolcrib_registry.errors import NotPermitted
-from toolcrib_server.answers.cache import AnswerTotals
+from toolcrib_server.answers.lookup import AnswerTotals
 from toolcrib_server.guard import Role
 from toolcrib_server.rest.deps import Admin, Parts, User
 
@@ -26,6 +26,7 @@ async def answer_cache(parts: Parts, _: Admin) -> wire.AnswerCacheOut:
         outcomes={outcome.value: number for outcome, number in totals.outcomes.items()},
         refusals=dict(totals.refusals),
         saved_usd=totals.saved_usd,
+        examples=totals.examples,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -81,5 +82,8 @@ def _state_out(state: TenantState) -> wire.TenantLearningOut:
         in_use=state.in_use,
         reason=state.reason,
         judged_at=state.judged_at,
+        confirmed=state.confirmed,
+        abstains_by=state.abstains_by,
+        waits=[wire.LearningWait(**asdict(wait)) for wait in state.waits],
         report=None if state.report is None else dict(state.report),
     )

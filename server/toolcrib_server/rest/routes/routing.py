@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 from toolcrib_registry import wire
 from toolcrib_registry.errors import NotPermitted
 from toolcrib_registry.types import RatingSource
+from toolcrib_server.answers.teaching import Rating
 from toolcrib_server.guard import Principal, Role
 from toolcrib_server.rest.deps import Admin, Parts, User
 from toolcrib_server.rest.routing import (
@@ -32,13 +33,19 @@ async def add_outcomes(parts: Parts, user: User, given: wire.OutcomesIn) -> wire
     them once that passed its check.
     """
     _may_say(user, given)
+    rows = rows_from(given)
     recorded = await parts.routing.record(
-        rows_from(given),
+        rows,
         principal=user.name,
         tenant=given.tenant,
         source=given.source,
         limited=user.role is not Role.ADMIN,
     )
+    if parts.answers is not None and given.tenant is None:
+        ratings = [
+            Rating(query=r.query, model=r.model, score=r.score) for r in rows if r.score is not None
+        ]
+        parts.answers.teaching.rate(parts.answers.tenant_of(user.name), ratings)
     return recorded_out(recorded)
 
 

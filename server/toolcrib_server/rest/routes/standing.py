@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 
 from toolcrib_registry import wire
-from toolcrib_server.answers.cache import AnswerTotals
+from toolcrib_server.answers.lookup import AnswerTotals
 from toolcrib_server.rest.deps import Deps, Parts, User
 from toolcrib_server.rest.metrics import MEDIA_TYPE, Reading, render_metrics
 from toolcrib_server.sync.states import SyncState, sync_states

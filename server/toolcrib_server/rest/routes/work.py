@@ -65,7 +65,7 @@ async def search_by_url(
     destructive: bool = True,
     detail: Literal["name", "brief", "full"] = "brief",
     max_tokens: Annotated[int | None, Query(alias="maxTokens", ge=1, le=2**53)] = None,
-    rerank: Literal["auto", "on", "off"] = "off",
+    rerank: Literal["auto", "on", "off"] = "auto",
     split: bool = True,
     fold: bool = True,
     dependencies: bool = True,

@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from toolcrib_registry.errors import (
     UpstreamTimeout,
 )
 from toolcrib_registry.types import JsonObject
+from toolcrib_server.jsonrpc.bulk import aside, is_bulky, write_json
 from toolcrib_server.upstream.endpoint_client import EndpointClient, Reply
 from toolcrib_server.upstream.failures import LinkFailure
 from toolcrib_server.upstream.link import LinkLimits
@@ -116,7 +118,7 @@ class ModelClient:
                 text = await self._exchange(target, path, body)
         except TimeoutError:
             raise UpstreamTimeout(target.provider, "with the whole answer", timeout_s) from None
-        answer = read_object(target, text)
+        answer = await aside(partial(read_object, target), text)
         error = error_in_answer(target, answer)
         if error is not None:
             raise error
@@ -124,7 +126,7 @@ class ModelClient:
 
     async def _exchange(self, target: Target, path: str, body: JsonObject | None) -> str:
         begun = False
-        sent = None if body is None else encode(body)
+        sent = None if body is None else await aside(encode, body)
         headers = {**_JSON, **target.headers}
         try:
             endpoint = await self._endpoint(target)
@@ -151,7 +153,8 @@ class ModelClient:
         try:
             with anyio.fail_after(wait_s):
                 endpoint = await self._endpoint(target)
-                sending = endpoint.send("POST", encode(body), headers, url=url)
+                sent = await aside(encode, body)
+                sending = endpoint.send("POST", sent, headers, url=url)
                 reply = await stack.enter_async_context(sending)
                 await _refuse(target, reply)
                 await self._refuse_no_stream(target, reply)
@@ -195,9 +198,14 @@ async def _refuse(target: Target, reply: Reply) -> None:
 def encode(body: JsonObject) -> bytes:
     """Render JSON for the wire; half characters go as the escapes they came as."""
     try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return _written(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return json.dumps(body, separators=(",", ":")).encode()
+        return _written(body, ensure_ascii=True).encode()
+
+
+def _written(body: JsonObject, *, ensure_ascii: bool) -> str:
+    encode_whole = json.JSONEncoder(ensure_ascii=ensure_ascii, separators=(",", ":")).encode
+    return write_json(body, encode_whole) if is_bulky(body) else encode_whole(body)
 
 
 def _list(value: object) -> list[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 _MOST_TOKENS = 100_000_000
 """More than any context: a figure beyond it is a mistake, and would spend a budget by itself."""
+_MOST_USD = 100.0
+"""More than any call: it would spend a budget by itself too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,8 @@ class Usage:
 
     tokens_in: int
     tokens_out: int
+    cost_usd: float | None = None
+    """What the provider says that the call cost (``usage.cost``); few do."""
 
 
 def read_usage(answer: Mapping[str, Any]) -> Usage | None:
@@ -26,7 +31,15 @@ def read_usage(answer: Mapping[str, Any]) -> Usage | None:
     usage = cast("Mapping[str, Any]", raw)
     sent = _count(usage.get("prompt_tokens"))
     received = _count(usage.get("completion_tokens", 0))
-    return None if sent is None or received is None else Usage(sent, received)
+    if sent is None or received is None:
+        return None
+    return Usage(sent, received, _cost(usage.get("cost")))
+
+
+def _cost(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value) if 0 <= value <= _MOST_USD else None
 
 
 def _count(value: object) -> int | None:

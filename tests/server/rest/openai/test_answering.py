@@ -11,6 +11,8 @@ import pytest
 
 from toolcrib_registry.errors import RateLimited
 from toolcrib_registry.types import Model, Offer
+from toolcrib_server.chat.flow import ChatFlow
+from toolcrib_server.chat.reply import Prepared
 from toolcrib_server.invocation.picking import Pick
 from toolcrib_server.rest.openai.answering import StreamedAnswer, WholeAnswer
 from toolcrib_server.selection.candidate import Candidate
@@ -29,9 +31,12 @@ class Endless:
         self.left = anyio.Event()
 
     @asynccontextmanager
-    async def stream(self, _: Any):
+    async def stream(self):
+        flow: Any = SimpleNamespace(pick=PICK, failed=(), chunks=self._chunks)
+        request: Any = None
+        prepared = Prepared(request=request, order=flow)
         try:
-            yield SimpleNamespace(pick=PICK, failed=(), chunks=self._chunks)
+            yield ChatFlow(flow, prepared, None)
         finally:
             self.left.set()
 
@@ -79,7 +84,7 @@ async def test_a_failure_of_a_whole_answer_is_raised_as_it_is():
 
 
 async def test_who_does_not_read_a_stream_ends_it():
-    way_out: Any = Endless()
+    way_out = Endless()
     sent: list[str] = []
 
     async def send(message: Any) -> None:
@@ -88,7 +93,6 @@ async def test_who_does_not_read_a_stream_ends_it():
             await anyio.sleep_forever()
 
     with anyio.fail_after(5):
-        order: Any = None
-        await StreamedAnswer(way_out, order, unread_s=0.05)({"type": "http"}, there, send)
+        await StreamedAnswer(way_out.stream, unread_s=0.05)({"type": "http"}, there, send)
     assert way_out.left.is_set()
     assert sent == ["http.response.start", "http.response.body", "http.response.body"]

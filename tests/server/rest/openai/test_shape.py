@@ -4,6 +4,7 @@ import pytest
 
 from toolcrib_clients.problems import error_from
 from toolcrib_registry.errors import NotAuthenticated
+from toolcrib_server.chat.reply import Reply
 from toolcrib_server.guard import ApiKey, KeyRing
 from toolcrib_server.rest.app import build_api
 from toolcrib_server.rest.openai.answering import headers_of
@@ -90,7 +91,14 @@ def test_words_of_others_do_not_split_headers():
 
     offer = Offer(provider="a\r\nset-cookie: x", remote_model="m")
     pick = Pick(Candidate(Model(name="ä" * 2000, offers=(offer,)), offer), ("one\n\ntwo",))
-    headers = headers_of(pick, ())
+    reply = Reply(
+        answer={},
+        model=pick.candidate.model.name,
+        provider=pick.candidate.provider,
+        reasons=pick.reasons,
+        cost_usd=None,
+    )
+    headers = headers_of(reply)
     assert headers["x-toolcrib-provider"] == "a set-cookie: x"
     assert headers["x-toolcrib-reason"] == "one two"
     assert len(headers["x-toolcrib-model"]) == 1000
