@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from pydantic.alias_generators import to_camel
 
+from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
 
 from .constraints import CONSTRAINTS_SCHEMA
@@ -29,14 +30,27 @@ def plain_limit(name: str) -> str:
 
 
 def one_spelling(arguments: JsonObject) -> JsonObject:
-    """Bring the names of limits and weights to the schema's spelling."""
+    """Bring the names of limits and weights to the schema's spelling.
+
+    Raises:
+        InvalidInput: One is given in both spellings.
+    """
     mended = dict(arguments)
     for name in _EITHER:
         given = mended.get(name)
         if isinstance(given, Mapping):
-            pairs = cast("Mapping[str, Any]", given).items()
-            mended[name] = {plain_limit(field): value for field, value in pairs}
+            mended[name] = _spelt_once(cast("Mapping[str, Any]", given))
     return mended
+
+
+def _spelt_once(given: Mapping[str, Any]) -> dict[str, Any]:
+    spelt: dict[str, Any] = {}
+    for field, value in given.items():
+        name = plain_limit(field)
+        if name in spelt:
+            raise InvalidInput(f"{name} is given twice, in two spellings. Give it once.")
+        spelt[name] = value
+    return spelt
 
 
 def _plain_names() -> dict[str, str]:

@@ -28,8 +28,11 @@ from toolcrib_server.selection.measured import (
 _WINDOW = 200
 """Calls of an offer that the figures are about."""
 _NOT_ITS_FAULT = frozenset(
-    {"ok", "cancelled", "request-refused", "context-too-long", "budget-exceeded", "not-permitted"}
-)
+    {
+        "ok", "cancelled", "request-refused", "context-too-long", "budget-exceeded",
+        "not-permitted", "not-callable",
+    }
+)  # fmt: skip
 OFFER_KEY = "offer"
 """Where an audit record of a model's call says which offer it was."""
 _RENEWED_S: Final = 1.0

@@ -125,3 +125,8 @@ def test_numbers_are_shown_without_the_noise_of_their_sums() -> None:
     shown = wire.ForecastOut(tokens_in=1, tokens_out=0.1 + 0.2, calls=0)
     assert '"tokensOut":0.3,' in shown.model_dump_json()
     assert plain(Path("x")) == Path("x")
+
+
+def test_a_limit_in_both_spellings_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidInput, match="max_error_rate is given twice"):
+        one_spelling({"constraints": {"maxErrorRate": 0.5, "max_error_rate": 0.1}})

@@ -179,3 +179,8 @@ async def test_figures_stay_where_the_store_cannot_be_read(tmp_path: Path) -> No
     found = feed.figures.find(KEY)
     assert found is not None
     assert found.calls == 1
+
+
+def test_a_call_that_was_never_sent_is_no_failure_of_the_offer() -> None:
+    assert not call(outcome="not-callable").failed
+    assert call(outcome="upstream-unavailable").failed
