@@ -35,8 +35,6 @@ _MAX_CHARS_PER_TOKEN: Final = 32
 _TOKENS_PER_BATCH: Final = 512
 """Throughput on two cores is flat above this; memory is not (217 MB here, 341 MB at 2048)."""
 _TEXTS_TOKENIZED_AT_ONCE: Final = 512
-_COMPRESSED_AT_ONCE: Final = 64
-"""Texts whose token vectors are made together; their states are some 6 MB."""
 _REMEMBERED_TEXTS: Final = 256
 _log = logging.getLogger(__name__)
 
@@ -221,7 +219,6 @@ class SentenceTransformerEncoder:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         matrices = [np.empty((0, 0), dtype=np.int8)] * len(texts)
         tokens = self._tokenize(texts)
-        waiting: list[tuple[int, NDArray[np.float32], Tokens]] = []
         done = 0
         for rows in _batches([len(ids) for ids in tokens]):
             done += len(rows)
@@ -232,10 +229,7 @@ class SentenceTransformerEncoder:
                 vectors[rows], states = self._run_both(some, last=done == len(texts))
                 for row, ids, of_text in zip(rows, some, states, strict=True):
                     own = _of_text(ids, most=head.tokens)
-                    waiting.append((row, of_text[own], ids[own]))
-                if len(waiting) >= _COMPRESSED_AT_ONCE or done == len(texts):
-                    _compress(head, waiting, matrices)
-                    waiting.clear()
+                    matrices[row] = head.compress(of_text[own], ids[own])
             if on_progress:
                 on_progress(done)
         return Encoding(vectors, tuple(matrices) if head else None)
@@ -289,17 +283,6 @@ def _head_for(export: Export) -> TokenHead | None:
     except EncoderError as error:
         _log.warning("%s Search goes without its second stage.", error.detail)
         return None
-
-
-def _compress(
-    head: TokenHead,
-    waiting: Sequence[tuple[int, NDArray[np.float32], Tokens]],
-    matrices: list[TokenMatrix],
-) -> None:
-    """Make the token vectors of texts, and put each text's at its place."""
-    places, states, ids = zip(*waiting, strict=True)
-    for place, made in zip(places, head.compress_all(states, ids), strict=True):
-        matrices[place] = made
 
 
 def _of_text(ids: Tokens, *, most: int | None = None) -> slice:

@@ -22,6 +22,7 @@ from .encoder import Encoding, FloatVector
 from .fusion import Fused, add_signal
 from .hits import TOKENS
 from .options import Rerank
+from .products import multiply
 from .token_table import TokenTable
 from .tokens import SCALE, TokenMatrix, pieces, vectors
 
@@ -98,7 +99,8 @@ def interact(
     lengths = np.array([len(text) for text in texts])
     starts = np.cumsum(lengths) - lengths
     # Whole numbers far below what single precision holds exactly, whatever the order of the sums.
-    likeness = vectors(rows).astype(np.float32) @ vectors(asked.rows).T.astype(np.float32)
+    mine, theirs = vectors(asked.rows), vectors(rows)
+    likeness = multiply(theirs.astype(np.float32), mine.T.astype(np.float32))
     weight = weights[pieces(rows)]
     nearest = likeness.max(axis=1).astype(np.int64)
     spoken_of = _share(np.add.reduceat(weight * nearest, starts), np.add.reduceat(weight, starts))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.errors import EncoderError
 
+from .products import multiply
 from .tensor_file import SUFFIX, open_tensors, save_tensors
 
 TokenMatrix: TypeAlias = NDArray[np.int8]
@@ -67,20 +68,9 @@ class TokenHead:
 
     def compress(self, states: NDArray[np.float32], ids: NDArray[np.int32]) -> TokenMatrix:
         """Turn the states of tokens, and the numbers of their word pieces, into token vectors."""
-        short = np.rint(SCALE * _unit(_unit(states) @ self.matrix)).astype(np.int8)
+        short = np.rint(SCALE * _unit(multiply(_unit(states), self.matrix))).astype(np.int8)
         numbers = np.minimum(ids, len(self.rarity) - 1).astype("<u2")
         return np.hstack((short, numbers[:, None].view(np.int8)))
-
-    def compress_all(
-        self, states: Sequence[NDArray[np.float32]], ids: Sequence[NDArray[np.int32]]
-    ) -> list[TokenMatrix]:
-        """Do what `compress` does for many texts, in one product of matrices.
-
-        Between runs of an encoder that matters: the threads of a product wait for the next one
-        for a while, on the cores that the encoder wants.
-        """
-        ends = np.cumsum([len(one) for one in ids])[:-1]
-        return np.split(self.compress(np.concatenate(states), np.concatenate(ids)), ends)
 
     def dump(self, file: Path) -> None:
         """Write it, rounded to half precision.

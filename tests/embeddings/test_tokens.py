@@ -111,19 +111,6 @@ def encoder() -> SentenceTransformerEncoder:
     return SentenceTransformerEncoder(export, head=head(export.encoder_id))
 
 
-def test_many_texts_have_the_token_vectors_that_each_has_alone():
-    numbers = np.random.default_rng(3)
-    lengths = (4, 0, 1, 9)
-    states = [numbers.normal(size=(n, 384)).astype(np.float32) for n in lengths]
-    ids = [np.arange(n, dtype=np.int32) + 500 for n in lengths]
-    together = head().compress_all(states, ids)
-    assert [len(each) for each in together] == list(lengths)
-    for one, alone in zip(together, map(head().compress, states, ids), strict=True):
-        assert np.array_equal(pieces(one), pieces(alone))
-        # A product's last digit depends on its size, so a rounded number may be its neighbour.
-        assert np.abs(vectors(one).astype(int) - vectors(alone)).max(initial=0) <= 1
-
-
 def test_one_pass_gives_the_vectors_that_encoding_alone_gives(encoder: SentenceTransformerEncoder):
     texts = ["convert a time", "", "list the files of a folder and send them " * 4]
     read = encoder.encode_documents(texts)
