@@ -6,7 +6,7 @@ A warm call touches neither the database nor another thread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio.to_thread
@@ -22,6 +22,7 @@ from toolcrib_registry.types import (
     Tool,
     Trust,
 )
+from toolcrib_server.upstream.mirroring import HeaderMap, header_map
 
 from .arguments import ArgumentCheck
 from .output import ResultCheck
@@ -39,6 +40,8 @@ class Target:
     entry: OwnedEntry | None = None
     arguments: ArgumentCheck | None = None
     result: ResultCheck | None = None
+    mirrored: HeaderMap = field(default_factory=dict[tuple[str, ...], str])
+    """Which of its arguments go into headers too, as it was last listed."""
     is_read_only: bool = False
     """It says so of itself, and is trusted."""
     is_repeatable: bool = False
@@ -136,6 +139,7 @@ class Book:
             policy=policy,
             entry=entry,
             arguments=ArgumentCheck(entry.name, entry.input_schema),
+            mirrored=header_map(entry.input_schema),
             result=None if schema is None else ResultCheck(schema),
             is_read_only=reads,
             is_repeatable=repeats,

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from toolcrib_registry.types import JsonObject, Server
 from toolcrib_server.upstream.interaction import ALONE, Interaction
+from toolcrib_server.upstream.mirroring import NO_HEADERS, HeaderMap
 
 
 class Caller(Protocol):
@@ -21,6 +22,7 @@ class Caller(Protocol):
         meta: JsonObject | None = None,
         interaction: Interaction = ALONE,
         extra: JsonObject | None = None,
+        mirrored: HeaderMap = NO_HEADERS,
     ) -> dict[str, Any]:
         """Call a tool and return the result object as the server sent it."""
         ...

@@ -293,7 +293,12 @@ class Invoker:
         whole: bool = False,
     ) -> Errand:
         send: Send = partial(
-            self._caller.call_tool, target.server, local_name, arguments, extra=extra
+            self._caller.call_tool,
+            target.server,
+            local_name,
+            arguments,
+            extra=extra,
+            mirrored=target.mirrored,
         )
         return Errand(
             target=target,

@@ -37,6 +37,7 @@ from .link import LinkLimits
 from .listening import Listening
 from .lister import Lister
 from .listing import Listing
+from .mirroring import NO_HEADERS, HeaderMap
 from .oauth.logins import Logins
 from .places import Capacity
 from .references import Secrets
@@ -177,8 +178,12 @@ class ConnectionPool:
         meta: JsonObject | None = None,
         interaction: Interaction = ALONE,
         extra: JsonObject | None = None,
+        mirrored: HeaderMap = NO_HEADERS,
     ) -> dict[str, Any]:
         """Call a tool by the name its server gives it; return the raw result object.
+
+        ``mirrored`` says which arguments go into headers too, as far as the caller knows; what the
+        server has listed since its connection was opened goes before it.
 
         ``extra`` is whatever else belongs into the parameters: ``inputResponses``,
         ``requestState``, ``task`` and what nobody here knows. Opening the connection, where that is
@@ -202,11 +207,11 @@ class ConnectionPool:
             interaction=interaction,
         )
         try:
-            return await call()
+            return await call(mirrored=mirrored)
         except UpstreamProtocolError as error:
             if error.rpc_code != HEADER_MISMATCH:
                 raise
-        # It wants arguments mirrored in headers: it changed, or was not listed by this process.
+        # It wants other arguments mirrored in headers than those that were known: it changed.
         await self.list_all(server)
         self._tell(server.name)
         return await call()
@@ -221,8 +226,11 @@ class ConnectionPool:
         safe: bool = False,
         meta: JsonObject | None = None,
         interaction: Interaction = ALONE,
+        mirrored: HeaderMap = NO_HEADERS,
     ) -> dict[str, Any]:
         """Send any request; ``safe`` says that sending it twice does no harm.
+
+        ``mirrored`` is for calls of tools, as for `call_tool`.
 
         Raises:
             UpstreamError: As `call_tool`.
@@ -238,7 +246,7 @@ class ConnectionPool:
                     params,
                     timeout_s=timeout_s,
                     meta=meta,
-                    headers=_param_headers(slot, method, params),
+                    headers=_param_headers(slot, method, params, mirrored),
                     interaction=interaction,
                 )
             except LinkFailure as failure:
@@ -247,6 +255,8 @@ class ConnectionPool:
             else:
                 slot.note_answer()
                 self._note_answer(server.name)
+                if method == "tools/list":
+                    slot.note_tools(result.get("tools"))
                 return result
         raise AssertionError("the second turn returns or raises")
 
@@ -432,8 +442,10 @@ class _NoSecrets:
         return None
 
 
-def _param_headers(slot: Slot, method: str, params: Mapping[str, Any]) -> Mapping[str, str] | None:
-    if not slot.header_maps or method != "tools/call":
+def _param_headers(
+    slot: Slot, method: str, params: Mapping[str, Any], known: HeaderMap
+) -> Mapping[str, str] | None:
+    if method != "tools/call":
         return None
-    found = slot.header_maps.get(params["name"])
+    found = slot.header_maps.get(params["name"], known)
     return mcp_param_headers(found, params.get("arguments") or {}) if found else None

@@ -6,12 +6,11 @@ Servers of the handshake era have further places for single clients. Opens nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import anyio
-from mcp.shared.inbound import x_mcp_header_map
 
 from toolcrib_registry.errors import UpstreamError
 from toolcrib_registry.types import Server, ServerName
@@ -20,6 +19,7 @@ from .backoff import Backoff
 from .connection import Connection
 from .interaction import SHARED, Profile
 from .listing import Listing
+from .mirroring import HeaderMap, header_maps
 from .secrets import Redactor
 from .translation import reason_of
 
@@ -31,11 +31,9 @@ _LONGEST_AFTER_LOSS_S = 0.7
 are to wait for the next connection rather than be refused."""
 _LONGEST_ASKED_S = 60.0
 _LONGEST_DEAFNESS_S = 300.0
+_MOST_HEADER_MAPS = 10_000
 _STEADY_S = 60.0
 """A connection that held for so long was sound: its loss is not one in a row."""
-
-HeaderMap = Mapping[tuple[str, ...], str]
-"""Where in a tool's arguments the value of which header stands."""
 
 
 class LinkStatus(StrEnum):
@@ -179,8 +177,17 @@ class Slot:
         self.note_answer()
         if listing.unchanged:
             return
-        maps = {tool["name"]: x_mcp_header_map(tool["inputSchema"]) for tool in listing.tools}
-        self.header_maps = {name: each for name, each in maps.items() if each}
+        self.header_maps.clear()
+        self.note_tools(listing.tools)
+
+    def note_tools(self, tools: object) -> None:
+        """Remember it of some of its tools, whoever listed them."""
+        for name, found in header_maps(tools):
+            self.header_maps.pop(name, None)
+            if found:
+                self.header_maps[name] = found
+        while len(self.header_maps) > _MOST_HEADER_MAPS:  # it may list other tools each time
+            del self.header_maps[next(iter(self.header_maps))]
 
     @property
     def is_in_use(self) -> bool:

@@ -24,11 +24,13 @@ from toolcrib_registry.types import (
 from toolcrib_server.invocation.audit import AuditLog
 from toolcrib_server.invocation.invoker import Invoker
 from toolcrib_server.upstream.interaction import ALONE, Interaction
+from toolcrib_server.upstream.mirroring import NO_HEADERS, HeaderMap
 
 pytestmark = pytest.mark.anyio
 
 CLOCK = ServerName("clock")
-DEFINITION = {"name": "now", "inputSchema": {"type": "object", "properties": {"zone": {}}}}
+ZONE = {"type": "string", "x-mcp-header": "Zone"}
+DEFINITION = {"name": "now", "inputSchema": {"type": "object", "properties": {"zone": ZONE}}}
 
 
 @dataclass
@@ -36,6 +38,7 @@ class TellingCaller:
     """A `Caller` that answers as it was told."""
 
     answer: dict[str, Any] | UpstreamProtocolError = field(default_factory=dict[str, Any])
+    mirrored: HeaderMap | None = None
 
     async def call_tool(
         self,
@@ -47,7 +50,9 @@ class TellingCaller:
         meta: JsonObject | None = None,
         interaction: Interaction = ALONE,
         extra: JsonObject | None = None,
+        mirrored: HeaderMap = NO_HEADERS,
     ) -> dict[str, Any]:
+        self.mirrored = mirrored
         if isinstance(self.answer, UpstreamProtocolError):
             raise self.answer
         return self.answer
@@ -114,6 +119,12 @@ async def test_a_good_call_is_no_reason_to_look_again(house: House) -> None:
     house.caller.answer = says("12:00", is_error=False)
     assert await house.call() == says("12:00", is_error=False)
     assert house.noticed == []
+
+
+async def test_what_the_tool_wants_in_headers_is_known_from_the_registry(house: House) -> None:
+    house.caller.answer = says("12:00", is_error=False)
+    await house.call()
+    assert house.caller.mirrored == {("zone",): "Zone"}
 
 
 async def test_an_unknown_tool_is_an_error_that_says_what_happens_now(house: House) -> None:

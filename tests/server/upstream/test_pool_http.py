@@ -276,6 +276,39 @@ async def test_a_call_refused_for_its_headers_is_listed_for_and_sent_again(serve
     assert result == {"content": []}
 
 
+async def test_arguments_are_mirrored_as_soon_as_anybody_listed_the_tool(serve, scripted):
+    """A client may list a server registered this moment, and call before its first sync."""
+    schema = {"type": "object", "properties": {"a": {"type": "string", "x-mcp-header": "A"}}}
+    tools = [{"name": "query", "inputSchema": schema}, {"name": 1}, "none"]
+
+    def lists(request):
+        return 200, {}, {"jsonrpc": "2.0", "id": request["id"], "result": {"tools": tools}}
+
+    app = scripted(tools_list=lists)
+    server = serve(app).http()
+    async with ConnectionPool() as pool:
+        await pool.request(server, "tools/list", {}, timeout_s=5)
+        await pool.call_tool(server, "query", {"a": "x"}, timeout_s=5)
+        assert app.headers[-1]["mcp-param-a"] == "x"
+        tools[0] = {"name": "query", "inputSchema": {"type": "object"}}
+        await pool.request(server, "tools/list", {}, timeout_s=5)
+        await pool.call_tool(server, "query", {"a": "x"}, timeout_s=5)
+    assert "mcp-param-a" not in app.headers[-1]
+
+
+async def test_arguments_are_mirrored_as_the_registry_knows_it_before_anything_is_listed(
+    serve, scripted
+):
+    app = scripted()
+    server = serve(app).http()
+    async with ConnectionPool() as pool:
+        await pool.call_tool(
+            server, "query", {"a": "x"}, timeout_s=5, mirrored={("a",): "A", ("b",): "B"}
+        )
+    assert app.headers[-1]["mcp-param-a"] == "x"
+    assert "mcp-param-b" not in app.headers[-1]
+
+
 async def test_a_result_that_asks_for_input_is_handed_up_as_it_is(serve, scripted):
     asks = {"resultType": "input_required", "inputRequests": {"a": {}}, "requestState": "s"}
     app = scripted(
