@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from toolcrib_embeddings.calibration import Calibration, Constants
-from toolcrib_embeddings.search_signals import SearchSignals
+from toolcrib_embeddings.abstention.calibration import Calibration, Constants
+from toolcrib_embeddings.abstention.signals import SearchSignals
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 0.9)
 LEARNED_FROM = ("alike 0.7", "alike 0.6", "alike 0.5", "other sets", "foreign")

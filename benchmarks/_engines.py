@@ -19,7 +19,7 @@ import numpy as np
 from _sets import read_documents, read_queries
 
 from toolcrib_embeddings import Document
-from toolcrib_embeddings.lexical import Bm25Index, Stemmer
+from toolcrib_embeddings.indexing.lexical import Bm25Index, Stemmer
 
 K = 100
 DIMENSION = 384

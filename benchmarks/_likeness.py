@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolcrib_embeddings import Document
-from toolcrib_embeddings.corpus import Component
-from toolcrib_embeddings.lexical import Stemmer
+from toolcrib_embeddings.documents.corpus import Component
+from toolcrib_embeddings.indexing.lexical import Stemmer
 
 SAME_WORDS = 0.5
 """Share of what two descriptions say, in words weighed by rarity, that both of them say."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from toolcrib_embeddings import Document, FloatMatrix, render_document
-from toolcrib_embeddings.encoder import Encoder
-from toolcrib_embeddings.tokens import TokenMatrix
+from toolcrib_embeddings.encoding.encoder import Encoder
+from toolcrib_embeddings.encoding.tokens import TokenMatrix
 from toolcrib_registry.types import ServerName, Tool
 
 CACHE = Path(__file__).parent.parent / ".cache"

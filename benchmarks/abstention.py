@@ -4,7 +4,7 @@
 
 ``FOLDER`` holds ``retrieval`` and ``routing/guard_dev``. All figures of a set come from constants
 that were learned without it, and without any set that shares its tools. ``--fit`` learns them
-from all sets and prints the ``SHIPPED_CONSTANTS`` of ``toolcrib_embeddings.calibration``.
+from all sets and prints the ``SHIPPED_CONSTANTS`` of ``abstention.calibration``.
 
 A question has no answer when its tools are taken away: "tools" takes the relevant ones and leaves
 their near-duplicates, "alike 0.7" takes every document of cosine 0.7 and more with one of them,
@@ -30,11 +30,11 @@ from _sets import CACHE, SEED, RetrievalSet, VectorCache, read_queries, read_set
 from numpy.typing import NDArray
 
 from toolcrib_embeddings import Document, FloatMatrix, FloatVector, SentenceTransformerEncoder
-from toolcrib_embeddings.calibration import Calibration, Constants, strength
-from toolcrib_embeddings.confirmation import Answered, confirm
-from toolcrib_embeddings.lexical import Bm25Index, Stemmer
-from toolcrib_embeddings.probes import choose, make_probes, measure_probes
-from toolcrib_embeddings.search_signals import Background, Rarity, SearchSignals, joint_evidence
+from toolcrib_embeddings.abstention.calibration import Calibration, Constants, strength
+from toolcrib_embeddings.abstention.confirmation import Answered, confirm
+from toolcrib_embeddings.abstention.probes import choose, make_probes, measure_probes
+from toolcrib_embeddings.abstention.signals import Background, Rarity, SearchSignals, joint_evidence
+from toolcrib_embeddings.indexing.lexical import Bm25Index, Stemmer
 
 RADII = {"tools": 1.01, "alike 0.8": 0.8, "alike 0.7": 0.7, "alike 0.6": 0.6, "alike 0.5": 0.5}
 KINDS = (*RADII, "other sets", "foreign")

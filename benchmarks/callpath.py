@@ -33,6 +33,7 @@ from toolcrib_server.invocation.invoker import Invoker
 from toolcrib_server.invocation.policy import Policies
 from toolcrib_server.invocation.quota import KeyQuota
 from toolcrib_server.upstream.interaction import ALONE, Interaction
+from toolcrib_server.upstream.mirroring import NO_HEADERS, HeaderMap
 
 ROUNDS = 7
 TEXT = "a line that a tool may well answer with"
@@ -72,6 +73,7 @@ class Instant:
         meta: JsonObject | None = None,
         interaction: Interaction = ALONE,
         extra: JsonObject | None = None,
+        mirrored: HeaderMap = NO_HEADERS,
     ) -> dict[str, Any]:
         content = [{"type": "text", "text": TEXT}]
         return {"content": content, "structuredContent": {"result": TEXT}, "isError": False}

@@ -23,14 +23,9 @@ from typing import Any
 import anyio
 import psutil
 
-from toolcrib_embeddings.encoder import (
-    Encoder,
-    Encoding,
-    FloatMatrix,
-    FloatVector,
-    SentenceTransformerEncoder,
-)
-from toolcrib_embeddings.queries import Span
+from toolcrib_embeddings.encoding.encoder import Encoder, Encoding, SentenceTransformerEncoder
+from toolcrib_embeddings.queries.steps import Span
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_server.runtime import open_runtime
 from toolcrib_server.settings import Settings
 from toolcrib_server.sync.imports import read_import

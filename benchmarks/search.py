@@ -33,7 +33,7 @@ from toolcrib_embeddings import (
     SearchOptions,
     SentenceTransformerEncoder,
 )
-from toolcrib_embeddings.tokens import TokenMatrix
+from toolcrib_embeddings.encoding.tokens import TokenMatrix
 from toolcrib_registry.types import EntryId, Revision
 
 ENCODERS = CACHE / "encoders"

@@ -28,9 +28,9 @@ import numpy as np
 from _sets import CACHE, SEED, RetrievalSet, VectorCache, read_sets
 
 from toolcrib_embeddings import Document, SearchIndex, SentenceTransformerEncoder, render_document
-from toolcrib_embeddings.corpus import Component
-from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION
-from toolcrib_embeddings.words import split_words
+from toolcrib_embeddings.documents.corpus import Component
+from toolcrib_embeddings.documents.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.documents.words import split_words
 from toolcrib_registry.types import QUESTIONS_KEY, EntryId, Revision, ServerName, Tool
 
 SETS = ("bfcl_pool", "metatool_single", "sealtools_dev", "stabletoolbench_g1")

@@ -31,8 +31,8 @@ import psutil
 from store import make_tools
 
 from toolcrib_embeddings import render_document
-from toolcrib_embeddings.encoder import SentenceTransformerEncoder
-from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.documents.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.encoding.encoder import SentenceTransformerEncoder
 from toolcrib_registry.types import HttpTransport, JsonObject, Server, ServerName, Tool
 from toolcrib_server.runtime import Runtime, open_runtime, run_background
 from toolcrib_server.settings import Settings

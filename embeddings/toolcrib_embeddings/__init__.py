@@ -2,25 +2,28 @@
 
 Is given entries and returns ids with scores; knows no store, no server and no protocol.
 
-- An entry becomes text and a vector: `corpus`, `representation`, `encoder` (with `model_folder`,
-  `delta`, `exported`, `export`; `training` makes deltas); `unencoded` where none can be had.
-- What is searched: `index` (vectors), `lexical` (words, over `postings`), `roster` (rows, scopes),
-  kept by `snapshots`.
-- A question becomes an answer, in `answering`: `queries` (steps), `fusion`, `rerank`, `structure`
-  (near-duplicates, dependencies); `search` puts it behind one door, `options` and `hits` are what
-  goes in and comes out.
-- Whether anything fits: `search_signals`, `calibration`, `probes`, joined in `judging`.
-- What was learned from use: `testimony`, `memory`, `adapter`, joined in `lessons`.
+From below to above, each room knowing only those before it:
+
+- `documents`: an entry becomes texts, words and needs. `queries`: a question becomes steps.
+- `encoding`: texts become vectors, of the whole and of their tokens.
+- `indexing`: rows of vectors, words and tokens that can be searched, and kept on disk.
+- `abstention`: whether anything fits at all, by a calibrated likelihood.
+- `ranking`: signals become one order. `learning`: what outcomes change in it.
+- `answering` makes one answer of all that; `search` is the door, with `options` that go in and
+  `hits` that come out.
+
+`training` stands apart: it makes new weights, and nothing that serves imports it.
 """
 
-from .corpus import Document, render_document
-from .encoder import Encoder, FloatMatrix, FloatVector, SentenceTransformerEncoder
+from .documents.corpus import Document, render_document
+from .encoding.encoder import Encoder, SentenceTransformerEncoder
+from .encoding.unencoded import NoEncoder
 from .hits import Hit, Ranking, Signal
+from .indexing.roster import Scope
+from .indexing.snapshots import SnapshotInvalid
 from .options import Fusion, Rerank, SearchOptions
-from .roster import Scope
 from .search import SearchIndex
-from .snapshots import SnapshotInvalid
-from .unencoded import NoEncoder
+from .vectors import FloatMatrix, FloatVector
 
 __all__ = [
     "Document",

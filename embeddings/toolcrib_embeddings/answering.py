@@ -19,21 +19,22 @@ from numpy.typing import NDArray
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryId
 
-from .companions import NO_COMPANIONS, Companions, bring_learned
-from .encoder import Encoder, Encoding, FloatMatrix, FloatVector
-from .fusion import Evidence, Fused, combine
+from .abstention.judging import Judge, Measured, Verdict
+from .encoding.encoder import Encoder, Encoding
+from .encoding.unencoded import NoEncoder
 from .hits import DENSE, LEXICAL, NAME, Hit, Ranking, Signal
-from .index import FaissIndex, Scored
-from .judging import Judge, Measured, Verdict
-from .lessons import Lessons
-from .lexical import Bm25Index
+from .indexing.index import FaissIndex, Scored
+from .indexing.lexical import Bm25Index
+from .indexing.roster import Roster, Scope
+from .indexing.token_table import TokenTable
+from .learning.lessons import Lessons
 from .options import SearchOptions
-from .queries import MAX_STEPS, Reading, Span, split_steps
-from .rerank import AskedTokens, rerank
-from .roster import Roster, Scope
-from .structure import Placed, bring_dependencies, cover, fold, most_dependencies
-from .token_table import TokenTable
-from .unencoded import NoEncoder
+from .queries.steps import MAX_STEPS, Reading, Span, split_steps
+from .ranking.companions import NO_COMPANIONS, Companions, bring_learned
+from .ranking.fusion import Evidence, Fused, combine
+from .ranking.rerank import AskedTokens, rerank
+from .ranking.structure import Placed, bring_dependencies, cover, fold, most_dependencies
+from .vectors import FloatMatrix, FloatVector
 
 _RECALLED: Final = 100
 """Candidates from each retriever, at least; more when more are asked for."""

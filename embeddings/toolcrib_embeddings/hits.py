@@ -8,7 +8,7 @@ from typing import Final
 
 from toolcrib_registry.types import EntryId, NeedSource
 
-from .calibration import Grounds
+from .abstention.calibration import Grounds
 
 DENSE: Final = "dense"
 """Cosine of the query with the document."""

@@ -19,26 +19,23 @@ from numpy.typing import NDArray
 
 from toolcrib_registry.types import EntryId, Revision
 
+from .abstention.calibration import LEAST_PROBES, Calibration
+from .abstention.judging import Judge
+from .abstention.probes import choose
 from .answering import Question, score_all
 from .answering import answer as rank
 from .answering import measure as measure_question
-from .calibration import LEAST_PROBES, Calibration
-from .companions import NO_COMPANIONS, Companions
-from .corpus import Document
-from .encoder import Encoder, FloatVector
+from .documents.corpus import Document
+from .documents.representation import DEFAULT_REPRESENTATION, Representation
+from .encoding.encoder import Encoder
+from .encoding.tokens import TokenMatrix
+from .encoding.unencoded import NoEncoder
 from .hits import Ranking
-from .index import FaissIndex
-from .judging import Judge
-from .lessons import Lessons
-from .lexical import Bm25Index
-from .negation import read_query
-from .options import DEFAULT_OPTIONS, SearchOptions
-from .postings import Postings
-from .probes import choose
-from .queries import MAX_STEPS, Reading
-from .representation import DEFAULT_REPRESENTATION, Representation
-from .roster import EVERYTHING, Roster, Scope
-from .snapshots import (
+from .indexing.index import FaissIndex
+from .indexing.lexical import Bm25Index
+from .indexing.postings import Postings
+from .indexing.roster import EVERYTHING, Roster, Scope
+from .indexing.snapshots import (
     Header,
     Part,
     Snapshot,
@@ -47,9 +44,13 @@ from .snapshots import (
     open_snapshot,
     write_snapshot,
 )
-from .token_table import BASE, TokenTable
-from .tokens import TokenMatrix
-from .unencoded import NoEncoder
+from .indexing.token_table import BASE, TokenTable
+from .learning.lessons import Lessons
+from .options import DEFAULT_OPTIONS, SearchOptions
+from .queries.negation import read_query
+from .queries.steps import MAX_STEPS, Reading
+from .ranking.companions import NO_COMPANIONS, Companions
+from .vectors import FloatVector
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = 256

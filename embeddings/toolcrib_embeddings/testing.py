@@ -9,9 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from .encoder import Encoding, FloatMatrix, FloatVector, Progress
-from .queries import Span
-from .tokens import SCALE, TokenMatrix
+from .encoding.encoder import Encoding, Progress
+from .encoding.tokens import SCALE, TokenMatrix
+from .queries.steps import Span
+from .vectors import FloatMatrix, FloatVector
 
 _WORD: Final = re.compile(r"[a-z]+|\d+|[^\W\d_]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

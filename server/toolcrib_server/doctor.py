@@ -202,7 +202,7 @@ async def _release(runtime: Runtime, dead: Sequence[Lease]) -> str:
 
 def _snapshot_fault(folder: Path) -> str | None:
     """Say what is wrong with the snapshot of the index; a missing one is only not there yet."""
-    from toolcrib_embeddings.snapshots import (  # noqa: PLC0415  # slow
+    from toolcrib_embeddings.indexing.snapshots import (  # noqa: PLC0415  # slow
         MANIFEST,
         SnapshotInvalid,
         read_snapshot,

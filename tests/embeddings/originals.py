@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 
-from toolcrib_embeddings.model_folder import TUNING
+from toolcrib_embeddings.encoding.model_folder import TUNING
 
 
 def build_small_model(folder: Path) -> Any:

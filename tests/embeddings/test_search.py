@@ -17,8 +17,8 @@ from toolcrib_embeddings import (
     SnapshotInvalid,
     render_document,
 )
-from toolcrib_embeddings.lessons import Lessons
-from toolcrib_embeddings.memory import QueryMemory
+from toolcrib_embeddings.learning.lessons import Lessons
+from toolcrib_embeddings.learning.memory import QueryMemory
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName, Tool, entry_id

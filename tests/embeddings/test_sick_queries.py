@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from toolcrib_embeddings import SearchIndex
-from toolcrib_embeddings.encoder import Encoding
-from toolcrib_embeddings.queries import Span
+from toolcrib_embeddings.encoding.encoder import Encoding
+from toolcrib_embeddings.queries.steps import Span
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import Revision

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from toolcrib_embeddings import SearchIndex, render_document
-from toolcrib_embeddings.encoder import Encoder, FloatVector
+from toolcrib_embeddings.documents.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.encoding.encoder import Encoder
 from toolcrib_embeddings.hits import LEXICAL
-from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.vectors import FloatVector
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import (
     Change,

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolcrib_embeddings.encoder import Encoder
+from toolcrib_embeddings.encoding.encoder import Encoder
 
 from .audit import Divergence
 from .live import LiveUpstream

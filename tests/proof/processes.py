@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from toolcrib_embeddings import SearchIndex
-from toolcrib_embeddings.encoder import Encoder
+from toolcrib_embeddings.encoding.encoder import Encoder
 from toolcrib_migrations import open_store
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import HttpTransport, OwnedEntry, Server, ServerName

@@ -14,8 +14,9 @@ from typing import Any, cast
 import anyio
 import anyio.to_thread
 
-from toolcrib_embeddings.encoder import FloatMatrix, Progress
+from toolcrib_embeddings.encoding.encoder import Progress
 from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Server, ServerName

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from toolcrib_embeddings.delta import WeightDelta
-from toolcrib_embeddings.encoder import FloatMatrix
+from toolcrib_embeddings.encoding.delta import WeightDelta
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_registry.errors import EncoderError
 
 Hidden: TypeAlias = torch.Tensor

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from toolcrib_embeddings.corpus import Document, render_document
+from toolcrib_embeddings.documents.corpus import Document, render_document
 from toolcrib_registry.types import ServerName, Tool
 
 _PAIRS_PER_SERVER: Final = 6

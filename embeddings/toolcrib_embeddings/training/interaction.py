@@ -1,6 +1,6 @@
 """Late interaction as it is learned: a linear map of token states, and what it says of candidates.
 
-The form is that of `toolcrib_embeddings.rerank`, with gradients (ColBERT, arXiv 2004.12832). Word
+The form is that of `ranking.rerank`, with gradients (ColBERT, arXiv 2004.12832). Word
 pieces weigh by how rare they are; only the map learns. Knows no files. Imports torch.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from toolcrib_embeddings.encoder import FloatMatrix, FloatVector
-from toolcrib_embeddings.rerank import COVERED_WEIGHT, WEIGHT
+from toolcrib_embeddings.ranking.rerank import COVERED_WEIGHT, WEIGHT
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector, standardise
 
 from .states import States
 
@@ -71,7 +71,7 @@ class Interaction(torch.nn.Module):
         """Return what the second stage adds to the first stage's scores."""
         with torch.no_grad():
             covered, spoken_of = (part.cpu().numpy() for part in self.both(asked, texts))
-        said = COVERED_WEIGHT * _standardised(covered) + WEIGHT * _standardised(spoken_of)
+        said = COVERED_WEIGHT * standardise(covered) + WEIGHT * standardise(spoken_of)
         return said.astype(np.float32)
 
     def _short(self, states: torch.Tensor) -> torch.Tensor:
@@ -122,8 +122,3 @@ def gather(states: States, rows: Sequence[int], weights: FloatVector, device: st
 
 def _sum(weights: torch.Tensor) -> torch.Tensor:
     return weights.sum(dim=-1).clamp_min(_LITTLE)
-
-
-def _standardised(values: FloatVector) -> FloatVector:
-    spread = float(values.std()) if len(values) else 0.0
-    return (values - values.mean()) / spread if spread > _LITTLE else np.zeros_like(values)

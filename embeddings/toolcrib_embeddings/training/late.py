@@ -2,7 +2,7 @@
 
 Reads token states once, takes the first stage's mistakes for negatives, and learns the map by which
 late interaction tells them from answers, beside what the first stage says already. Writes what
-`toolcrib_embeddings.tokens` serves. See docs/training.md.
+`toolcrib_embeddings.encoding.tokens` serves. See docs/training.md.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from toolcrib_embeddings.encoder import FloatVector
-from toolcrib_embeddings.model_folder import ModelFolder, read_model
-from toolcrib_embeddings.rerank import MOST_RERANKED
-from toolcrib_embeddings.tokens import TokenHead
+from toolcrib_embeddings.encoding.model_folder import ModelFolder, read_model
+from toolcrib_embeddings.encoding.tokens import TokenHead
+from toolcrib_embeddings.ranking.rerank import MOST_RERANKED
+from toolcrib_embeddings.vectors import FloatVector
 
 from .contrastive import warmed
 from .data import DataError, read_documents, read_query_set

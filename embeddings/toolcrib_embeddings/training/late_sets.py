@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolcrib_embeddings.encoder import FloatVector
+from toolcrib_embeddings.vectors import FloatVector
 
 from .data import QuerySet
 from .interaction import Asked, Texts, ask, gather, weigh_pieces

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from toolcrib_embeddings.encoder import FloatMatrix
+from toolcrib_embeddings.vectors import FloatMatrix
 
 from .data import QuerySet
 from .negatives import Ranking

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from toolcrib_embeddings.corpus import Document
-from toolcrib_embeddings.encoder import FloatMatrix, FloatVector
-from toolcrib_embeddings.lexical import Bm25Index
+from toolcrib_embeddings.documents.corpus import Document
+from toolcrib_embeddings.indexing.lexical import Bm25Index
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector, standardise
 
 from .data import Pair, Query, QuerySet
 from .recipe import Recipe
@@ -110,15 +110,10 @@ class Ranking:
         meant = self._vectors @ vector
         words = self._lexical.scores([query], self._ids)[0]
         rows = np.union1d(_best(meant, _RECALLED), _best(words, _RECALLED))
-        fused = _DENSE * _standardised(meant[rows]) + (1 - _DENSE) * _standardised(words[rows])
+        fused = _DENSE * standardise(meant[rows]) + (1 - _DENSE) * standardise(words[rows])
         order = np.argsort(-fused, kind="stable")
         return rows[order], fused[order].astype(np.float32)
 
 
 def _best(scores: FloatVector, count: int) -> NDArray[np.intp]:
     return np.argsort(-scores, kind="stable")[:count]
-
-
-def _standardised(scores: FloatVector) -> FloatVector:
-    spread = float(scores.std()) if len(scores) else 0.0
-    return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)

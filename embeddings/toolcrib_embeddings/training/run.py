@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from toolcrib_embeddings.model_folder import ModelFolder, read_bundled
+from toolcrib_embeddings.encoding.model_folder import ModelFolder, read_bundled
 
 from .body import Body, Hidden
 from .contrastive import Prepared, train

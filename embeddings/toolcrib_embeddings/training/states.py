@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from toolcrib_embeddings.delta import WeightDelta
-from toolcrib_embeddings.encoder import FloatMatrix, FloatVector
-from toolcrib_embeddings.export import add_delta
-from toolcrib_embeddings.model_folder import ModelFolder
-from toolcrib_embeddings.queries import split_steps
+from toolcrib_embeddings.encoding.delta import WeightDelta
+from toolcrib_embeddings.encoding.export import add_delta
+from toolcrib_embeddings.encoding.model_folder import ModelFolder
+from toolcrib_embeddings.queries.steps import split_steps
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.errors import EncoderError
 
 _TOKENS_AT_ONCE: Final = 4_096

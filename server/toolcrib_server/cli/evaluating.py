@@ -24,7 +24,7 @@ from .running import read_settings
 if TYPE_CHECKING:
     # Slow to import, and other verbs have no use for it.
     from toolcrib_embeddings import Encoder
-    from toolcrib_embeddings.representation import Representation
+    from toolcrib_embeddings.documents.representation import Representation
     from toolcrib_server.evaluation.evaluate import Plan
     from toolcrib_server.evaluation.results import Evaluation
     from toolcrib_server.evaluation.routing.results import RoutingEvaluation
@@ -219,7 +219,7 @@ def _plan(
 
 
 def _find_representation(name: str) -> Representation:
-    from toolcrib_embeddings.representation import NAMED  # noqa: PLC0415  # slow
+    from toolcrib_embeddings.documents.representation import NAMED  # noqa: PLC0415  # slow
 
     if name not in NAMED:
         raise InvalidInput(f"{name!r} is no representation. There are {', '.join(NAMED)}.")

@@ -197,7 +197,7 @@ def _simulate_all(folders: Sequence[Path], plan: Plan) -> list[SetResult]:
 
 
 def _simulate(read: RetrievalSet, encoder: Encoder, cache: Path, plan: Plan) -> SetResult:
-    from toolcrib_embeddings.negation import read_query  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.queries.negation import read_query  # noqa: PLC0415  # slow to import
     from toolcrib_server.evaluation.vectors import VectorCache  # noqa: PLC0415  # the same
     from toolcrib_server.learning.replay import Vectors  # noqa: PLC0415  # the same
     from toolcrib_server.learning.retrieval import IndexRetriever  # noqa: PLC0415  # the same
@@ -223,7 +223,7 @@ def _simulate(read: RetrievalSet, encoder: Encoder, cache: Path, plan: Plan) -> 
 
 def _embed(read: RetrievalSet, vectors: VectorCache, bar: Progress) -> list[FloatVector]:
     """Give each document its vector, as an index has it."""
-    from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION  # noqa: PLC0415  # slow
+    from toolcrib_embeddings.documents.representation import DEFAULT_REPRESENTATION  # noqa: PLC0415  # slow
 
     parts = [DEFAULT_REPRESENTATION.parts(document) for document in read.documents]
     texts = {part.text_hash: part.text for listed in parts for part in listed}

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 import psutil
 
-from toolcrib_embeddings.encoder import Encoder, FloatMatrix
-from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION, Representation
+from toolcrib_embeddings.documents.representation import DEFAULT_REPRESENTATION, Representation
+from toolcrib_embeddings.encoding.encoder import Encoder
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_registry.errors import InvalidInput
 
 from .comparing import compare, correct_averages

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolcrib_embeddings.encoder import Encoder, Encoding, FloatMatrix, FloatVector, Progress
-from toolcrib_embeddings.queries import Span
-from toolcrib_embeddings.tokens import TokenMatrix
+from toolcrib_embeddings.encoding.encoder import Encoder, Encoding, Progress
+from toolcrib_embeddings.encoding.tokens import TokenMatrix
+from toolcrib_embeddings.queries.steps import Span
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 
 from .vectors import VectorCache
 

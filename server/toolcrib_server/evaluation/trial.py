@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from toolcrib_embeddings import Document, SearchIndex
-from toolcrib_embeddings.encoder import Encoder, FloatMatrix
-from toolcrib_embeddings.representation import Representation
-from toolcrib_embeddings.tokens import TokenMatrix
+from toolcrib_embeddings.documents.representation import Representation
+from toolcrib_embeddings.encoding.encoder import Encoder
+from toolcrib_embeddings.encoding.tokens import TokenMatrix
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_registry.types import EntryId, Revision
 
 from .configurations import Configuration

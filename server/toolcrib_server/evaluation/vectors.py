@@ -16,8 +16,9 @@ from typing import Final, Self
 
 import numpy as np
 
-from toolcrib_embeddings.encoder import Encoder, FloatMatrix, FloatVector
-from toolcrib_embeddings.tokens import TokenMatrix, dump_tokens, load_tokens
+from toolcrib_embeddings.encoding.encoder import Encoder
+from toolcrib_embeddings.encoding.tokens import TokenMatrix, dump_tokens, load_tokens
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 
 _FILE: Final = "vectors.db"
 _SCHEMA: Final = (

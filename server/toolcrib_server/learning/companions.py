@@ -27,7 +27,7 @@ from .needed import Needed, tell_needs
 from .recorder import DAILY_LIMIT, utc_now
 
 if TYPE_CHECKING:
-    from toolcrib_embeddings.companions import Companions
+    from toolcrib_embeddings.ranking.companions import Companions
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class CompanionDesk:
         return {tenant: pairs for tenant, pairs in learned.items() if pairs}
 
     def _use(self, pairs: Mapping[str, Pairs], refused: frozenset[tuple[EntryId, EntryId]]) -> None:
-        from toolcrib_embeddings.companions import Companions, Learned  # noqa: PLC0415  # slow
+        from toolcrib_embeddings.ranking.companions import Companions, Learned  # noqa: PLC0415  # slow
 
         self._pairs, self._refused = pairs, refused
         self._others = Companions(refused=refused)

@@ -17,9 +17,9 @@ from .plausibility import UNSEEN
 from .replay import Arm, Retriever, Vectors
 
 if TYPE_CHECKING:
-    from toolcrib_embeddings.confirmation import Confirmation
-    from toolcrib_embeddings.lessons import Lessons
-    from toolcrib_embeddings.testimony import Testimony
+    from toolcrib_embeddings.abstention.confirmation import Confirmation
+    from toolcrib_embeddings.learning.lessons import Lessons
+    from toolcrib_embeddings.learning.testimony import Testimony
 
 MOST_CONFIRMED: Final = 500
 """Questions, the newest; more would tell a share of 2 % no better and cost seconds."""
@@ -60,12 +60,12 @@ def confirm_by(
     ``arm`` is what searches use of the rest that was learned. An adapter has seen the very
     questions, which it finds more easily than new ones: each is asked with one that has not.
     """
-    from toolcrib_embeddings.confirmation import (  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.abstention.confirmation import (  # noqa: PLC0415  # slow to import
         Answered,
         confirm,
         count_independent,
     )
-    from toolcrib_embeddings.judging import FALSE_ABSTENTIONS  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.abstention.judging import FALSE_ABSTENTIONS  # noqa: PLC0415  # the same
 
     unseeing = _unseeing(outcomes, vectors) if arm and arm.adapter else ()
     answered: list[Answered] = []
@@ -82,7 +82,7 @@ def confirmed_questions(
     outcomes: Sequence[Outcome], found: Retriever, *, now: datetime
 ) -> list[Asked]:
     """Give the newest questions for which something that is still to be found worked."""
-    from toolcrib_embeddings.testimony import hear  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.learning.testimony import hear  # noqa: PLC0415  # slow to import
 
     oldest = timedelta(days=_OLDEST_DAYS)
     recent = [
@@ -116,8 +116,8 @@ def _voices(said: Testimony) -> dict[str, frozenset[str]]:
 
 def _unseeing(outcomes: Sequence[Outcome], vectors: Vectors) -> list[Lessons]:
     """Train an adapter for each part of the questions, by those of the other parts."""
-    from toolcrib_embeddings.adapter import train_adapter  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.lessons import Lessons  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.learning.adapter import train_adapter  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.learning.lessons import Lessons  # noqa: PLC0415  # the same
 
     lessons: list[Lessons] = []
     for part in range(_PARTS):

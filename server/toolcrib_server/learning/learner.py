@@ -32,7 +32,7 @@ from .standing import TenantState, arm_in_use, confirmation_of, is_due, render_r
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder, SearchIndex
-    from toolcrib_embeddings.lessons import Lessons
+    from toolcrib_embeddings.learning.lessons import Lessons
 
 logger = logging.getLogger(__name__)
 
@@ -159,9 +159,9 @@ class Learner:
         return self._lessons(index.encoder, learned, arm_in_use(learned), count)
 
     def _lessons(self, encoder: Encoder, learned: Learned, arm: Arm | None, count: int) -> Lessons:
-        from toolcrib_embeddings.adapter import QueryAdapter  # noqa: PLC0415  # slow to import
-        from toolcrib_embeddings.lessons import Lessons  # noqa: PLC0415  # the same
-        from toolcrib_embeddings.memory import QueryMemory  # noqa: PLC0415  # the same
+        from toolcrib_embeddings.learning.adapter import QueryAdapter  # noqa: PLC0415  # slow to import
+        from toolcrib_embeddings.learning.lessons import Lessons  # noqa: PLC0415  # the same
+        from toolcrib_embeddings.learning.memory import QueryMemory  # noqa: PLC0415  # the same
 
         latest = self._store.latest_outcome(learned.tenant)
         version = f"{learned.at.isoformat()}/{count}/{latest}"
@@ -187,8 +187,8 @@ class Learner:
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Learned:
-        from toolcrib_embeddings.adapter import train_adapter  # noqa: PLC0415  # slow to import
-        from toolcrib_embeddings.negation import read_query  # noqa: PLC0415  # the same
+        from toolcrib_embeddings.learning.adapter import train_adapter  # noqa: PLC0415  # slow to import
+        from toolcrib_embeddings.queries.negation import read_query  # noqa: PLC0415  # the same
 
         seen = self._forgotten[tenant]
         encoder, outcomes = index.encoder, self._read(tenant)

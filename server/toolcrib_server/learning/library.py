@@ -15,7 +15,7 @@ from .replay import Vectors
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Document, Encoder, FloatVector
-    from toolcrib_embeddings.representation import Representation
+    from toolcrib_embeddings.documents.representation import Representation
 
 _AT_ONCE: Final = 256
 
@@ -24,7 +24,7 @@ def query_vectors(
     store: Store, encoder: Encoder, outcomes: Iterable[Outcome]
 ) -> dict[str, FloatVector]:
     """Give a vector by `Outcome.query_hash`."""
-    from toolcrib_embeddings.negation import read_query  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.queries.negation import read_query  # noqa: PLC0415  # slow to import
 
     queries = {one.query_hash: one.query for one in outcomes}
     vectors = _kept(store, encoder, list(queries))

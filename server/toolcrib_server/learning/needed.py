@@ -14,7 +14,7 @@ from toolcrib_registry.types import Entry, EntryKind, NeedSource, OwnedEntry, To
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Document
-    from toolcrib_embeddings.companions import Companions
+    from toolcrib_embeddings.ranking.companions import Companions
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Needed:
 
 def tell_needs(store: Store, entry: Entry, companions: Companions) -> tuple[Needed, ...]:
     """Tell what a search that finds the entry may bring along, the surest first."""
-    from toolcrib_embeddings.companions import needs_of  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.roster import Roster  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.indexing.roster import Roster  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.ranking.companions import needs_of  # noqa: PLC0415  # slow to import
 
     if not isinstance(entry, Tool):
         return ()
@@ -48,7 +48,7 @@ def tell_needs(store: Store, entry: Entry, companions: Companions) -> tuple[Need
 
 def _documents(store: Store, entry: Tool, companions: Companions) -> Iterator[Document]:
     from toolcrib_embeddings import render_document  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.needs_links import names_abroad  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.documents.needs_links import names_abroad  # noqa: PLC0415  # the same
 
     own = [*_tools_of(store, entry)]
     yield from map(render_document, own)

@@ -15,7 +15,7 @@ from toolcrib_registry.types import EntryId, Outcome
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import FloatVector, Ranking
-    from toolcrib_embeddings.lessons import Lessons
+    from toolcrib_embeddings.learning.lessons import Lessons
 
 DEPTH: Final = 10
 """NDCG@10 decides."""
@@ -179,9 +179,9 @@ def _teach(
     outcomes: Sequence[Outcome], vectors: Vectors, arms: Sequence[Arm], *, now: datetime
 ) -> dict[str, Lessons]:
     """Learn once, and give what each arm uses of it."""
-    from toolcrib_embeddings.adapter import train_adapter  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.lessons import Lessons  # noqa: PLC0415
-    from toolcrib_embeddings.memory import QueryMemory  # noqa: PLC0415
+    from toolcrib_embeddings.learning.adapter import train_adapter  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.learning.lessons import Lessons  # noqa: PLC0415
+    from toolcrib_embeddings.learning.memory import QueryMemory  # noqa: PLC0415
 
     memory = QueryMemory.of(outcomes, vectors.queries)
     adapter = train_adapter(

@@ -12,9 +12,9 @@ from toolcrib_registry.types import EntryId, Revision
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Document, Encoder, FloatMatrix, FloatVector, Ranking
-    from toolcrib_embeddings.encoder import Encoding, Progress
-    from toolcrib_embeddings.lessons import Lessons
-    from toolcrib_embeddings.queries import Span
+    from toolcrib_embeddings.encoding.encoder import Encoding, Progress
+    from toolcrib_embeddings.learning.lessons import Lessons
+    from toolcrib_embeddings.queries.steps import Span
 
 
 class IndexRetriever:
@@ -95,12 +95,12 @@ class _KnowingEncoder:
     def encode_documents(
         self, texts: Sequence[str], *, on_progress: Progress | None = None
     ) -> Encoding:
-        from toolcrib_embeddings.encoder import Encoding  # noqa: PLC0415  # the same
+        from toolcrib_embeddings.encoding.encoder import Encoding  # noqa: PLC0415  # the same
 
         return Encoding(self.encode(texts, on_progress=on_progress))
 
     def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
-        from toolcrib_embeddings.encoder import Encoding  # noqa: PLC0415  # the same
+        from toolcrib_embeddings.encoding.encoder import Encoding  # noqa: PLC0415  # the same
 
         if not spans:
             return Encoding(self.encode([text]))

@@ -18,7 +18,7 @@ from .mode import LearningMode
 from .replay import ARMS, Arm, Report
 
 if TYPE_CHECKING:
-    from toolcrib_embeddings.confirmation import Confirmation
+    from toolcrib_embeddings.abstention.confirmation import Confirmation
 
 _FEWEST_NEW: Final = 50
 """Outcomes before a tenant is learned from again, or a fifth of what it was learned from."""
@@ -67,7 +67,7 @@ def arm_in_use(learned: Learned | None) -> Arm | None:
 
 def confirmation_of(learned: Learned | None) -> Confirmation | None:
     """Read what confirmed questions say of abstaining; None while they are too few."""
-    from toolcrib_embeddings.confirmation import Confirmation  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.abstention.confirmation import Confirmation  # noqa: PLC0415  # slow to import
 
     said = learned.report.get("confirmed") if learned else None
     try:
@@ -129,7 +129,7 @@ def state_of(tenant: str, count: int, learned: Learned | None, mode: LearningMod
 
 
 def _waits(learned: Learned | None, count: int) -> Iterator[Wait]:
-    from toolcrib_embeddings.confirmation import LEAST_CONFIRMED  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.abstention.confirmation import LEAST_CONFIRMED  # noqa: PLC0415  # slow to import
 
     if learned is None:
         yield Wait("outcomes for a first replay", count, _FEWEST_NEW)

@@ -47,7 +47,7 @@ from .masking import mask_value, masked, unmasked
 from .routing import expectation_out, forecast_out, routing_out
 
 if TYPE_CHECKING:
-    from toolcrib_embeddings.calibration import Grounds
+    from toolcrib_embeddings.abstention.calibration import Grounds
 
 Stale: TypeAlias = Mapping[ServerName, datetime]
 NOT_STALE: Stale = {}

@@ -26,7 +26,7 @@ def encode(
     encoder: Encoder, texts: Sequence[str], *, on_progress: OnProgress | None = None
 ) -> Singles:
     """Encode texts as search reads them; a row each, in their order."""
-    from toolcrib_embeddings.queries import clean_query  # noqa: PLC0415  # slow to import
+    from toolcrib_embeddings.queries.steps import clean_query  # noqa: PLC0415  # slow to import
 
     rows = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
     # Texts of one length are encoded together: padding is work for nothing.

@@ -32,10 +32,10 @@ from .tongues import Tongues
 if TYPE_CHECKING:
     # The index is slow to import and opened late; see `sync.indexer`.
     from toolcrib_embeddings import Hit, Ranking, Scope, SearchIndex, SearchOptions, Signal
-    from toolcrib_embeddings.calibration import Grounds
-    from toolcrib_embeddings.companions import Companions
-    from toolcrib_embeddings.lessons import Lessons
-    from toolcrib_embeddings.queries import Reading
+    from toolcrib_embeddings.abstention.calibration import Grounds
+    from toolcrib_embeddings.learning.lessons import Lessons
+    from toolcrib_embeddings.queries.steps import Reading
+    from toolcrib_embeddings.ranking.companions import Companions
 
 RETRIEVERS = ("dense", "lexical")
 """The signals that find an entry, and are always shown; the others explain its place."""
@@ -311,7 +311,7 @@ def _options(stages: Stages) -> SearchOptions:
 
 
 def _reading(read: Read | None) -> Reading | None:
-    from toolcrib_embeddings.queries import Reading  # noqa: PLC0415  # slow
+    from toolcrib_embeddings.queries.steps import Reading  # noqa: PLC0415  # slow
 
     return None if read is None else Reading(read.english, read.steps)
 

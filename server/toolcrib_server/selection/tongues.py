@@ -15,7 +15,7 @@ from .reading import Read
 if TYPE_CHECKING:
     # Slow to import, and not needed before the first search.
     from toolcrib_embeddings import Encoder
-    from toolcrib_embeddings.scripts import Script
+    from toolcrib_embeddings.encoding.scripts import Script
 
 
 class Tongues:
@@ -27,7 +27,7 @@ class Tongues:
     def notice(self, query: str | Sequence[str], encoder: Encoder, read: Read | None) -> str | None:
         """Say that a query's meaning could not be read, and what to do; None where it could."""
         from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
-        from toolcrib_embeddings.scripts import script_of  # noqa: PLC0415  # slow
+        from toolcrib_embeddings.encoding.scripts import script_of  # noqa: PLC0415  # slow
 
         text = query if isinstance(query, str) else " ".join(query)
         script = None if text.isascii() else script_of(text)
@@ -44,7 +44,7 @@ class Tongues:
         )
 
     def _knows(self, encoder: Encoder, script: Script) -> bool:
-        from toolcrib_embeddings.scripts import knows  # noqa: PLC0415  # slow
+        from toolcrib_embeddings.encoding.scripts import knows  # noqa: PLC0415  # slow
 
         key = (encoder.id, script.value)
         if key not in self._known:

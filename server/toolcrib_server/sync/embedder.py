@@ -21,8 +21,8 @@ from toolcrib_registry.types import Entry, Vectors
 if TYPE_CHECKING:
     # Slow to import, and not needed before the first search: `toolcrib stdio` answers without.
     from toolcrib_embeddings import Document, Encoder, FloatVector
-    from toolcrib_embeddings.representation import Representation
-    from toolcrib_embeddings.tokens import TokenMatrix
+    from toolcrib_embeddings.documents.representation import Representation
+    from toolcrib_embeddings.encoding.tokens import TokenMatrix
 
 _READ_AT_ONCE = 2_000
 """Entries whose written questions are looked up together."""
@@ -78,7 +78,7 @@ class Embedder:
 
     def representation(self) -> Representation:
         """Tell which parts of a document are embedded, and what they weigh."""
-        from toolcrib_embeddings.representation import choose  # noqa: PLC0415  # slow
+        from toolcrib_embeddings.documents.representation import choose  # noqa: PLC0415  # slow
 
         return choose(self._weights)
 
@@ -185,7 +185,7 @@ class Embedder:
         return tokens
 
     def _stored_tokens(self, encoder: Encoder, hashes: Sequence[str]) -> dict[str, TokenMatrix]:
-        from toolcrib_embeddings.tokens import load_tokens  # noqa: PLC0415  # slow
+        from toolcrib_embeddings.encoding.tokens import load_tokens  # noqa: PLC0415  # slow
 
         if encoder.token_id is None:
             return {}
@@ -221,7 +221,7 @@ def render(entries: Iterable[Entry], store: Store) -> Iterator[Document]:
 
 
 def _token_vectors(encoder: Encoder, tokens: Mapping[str, TokenMatrix]) -> Vectors | None:
-    from toolcrib_embeddings.tokens import dump_tokens  # noqa: PLC0415  # slow
+    from toolcrib_embeddings.encoding.tokens import dump_tokens  # noqa: PLC0415  # slow
 
     if not tokens or encoder.token_id is None:
         return None

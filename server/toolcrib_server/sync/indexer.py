@@ -30,7 +30,7 @@ from .grouping import Grouped
 if TYPE_CHECKING:
     # Slow to import, and not needed before the first search: `toolcrib stdio` answers without.
     from toolcrib_embeddings import Document, Encoder, FloatVector, SearchIndex
-    from toolcrib_embeddings.representation import Part
+    from toolcrib_embeddings.documents.representation import Part
 
 logger = logging.getLogger(__name__)
 

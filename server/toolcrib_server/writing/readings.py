@@ -164,8 +164,8 @@ class QueryReader:
 
 def _wish(text: str) -> _Wish | None:
     """Say what a reading would be good for: another language, or a task that may have steps."""
-    from toolcrib_embeddings.queries import split_steps  # noqa: PLC0415  # slow to import
-    from toolcrib_embeddings.scripts import language_of  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.encoding.scripts import language_of  # noqa: PLC0415  # the same
+    from toolcrib_embeddings.queries.steps import split_steps  # noqa: PLC0415  # slow to import
 
     if language_of(text) is not None:
         return _Wish(translated=True)

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from toolcrib_embeddings import SentenceTransformerEncoder
-from toolcrib_embeddings.delta import WeightDelta
-from toolcrib_embeddings.model_folder import DEFAULT_WEIGHTS_SHA256
+from toolcrib_embeddings.encoding.delta import WeightDelta
+from toolcrib_embeddings.encoding.model_folder import DEFAULT_WEIGHTS_SHA256
 from toolcrib_embeddings.training.__main__ import main
 from toolcrib_embeddings.training.contrastive import Prepared, contrast, draw, plan, train
 from toolcrib_embeddings.training.negatives import Example, TrainingSet

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from toolcrib_embeddings import SentenceTransformerEncoder
-from toolcrib_embeddings.encoder import FloatMatrix
-from toolcrib_embeddings.model_folder import read_model
-from toolcrib_embeddings.tokens import TokenHead
+from toolcrib_embeddings.encoding.model_folder import read_model
+from toolcrib_embeddings.encoding.tokens import TokenHead
 from toolcrib_embeddings.training.__main__ import main
 from toolcrib_embeddings.training.interaction import (
     Asked,
@@ -23,6 +22,7 @@ from toolcrib_embeddings.training.interaction import (
     weigh_pieces,
 )
 from toolcrib_embeddings.training.states import StateReader, States
+from toolcrib_embeddings.vectors import FloatMatrix
 
 _WORDS = ("time zone", "mail letter", "rain weather", "stock price", "bus route", "tax form")
 

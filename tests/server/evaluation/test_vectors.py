@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolcrib_embeddings.encoder import FloatMatrix, Progress
+from toolcrib_embeddings.encoding.encoder import Progress
 from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_server.evaluation.meter import MeteredEncoder
 from toolcrib_server.evaluation.vectors import VectorCache
 

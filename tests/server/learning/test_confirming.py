@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from toolcrib_embeddings.calibration import Basis
-from toolcrib_embeddings.confirmation import LEAST_CONFIRMED
+from toolcrib_embeddings.abstention.calibration import Basis
+from toolcrib_embeddings.abstention.confirmation import LEAST_CONFIRMED
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryId, Outcome, Verdict

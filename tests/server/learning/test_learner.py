@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from toolcrib_embeddings import FloatMatrix, SearchIndex
-from toolcrib_embeddings.encoder import Progress
+from toolcrib_embeddings.encoding.encoder import Progress
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.errors import EncoderError, InvalidInput, NotFound, NotPermitted
 from toolcrib_registry.store import Store

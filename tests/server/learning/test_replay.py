@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolcrib_embeddings import FloatVector
-from toolcrib_embeddings.lessons import Lessons
-from toolcrib_embeddings.negation import read_query
-from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.documents.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.learning.lessons import Lessons
+from toolcrib_embeddings.queries.negation import read_query
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryId, Outcome, Verdict
@@ -106,7 +106,7 @@ def test_a_constant_gain_has_a_narrow_interval(before: list[float]) -> None:
 def test_a_search_is_turned_only_by_the_adapter_it_is_given(
     store: Store, lived: list[Outcome]
 ) -> None:
-    from toolcrib_embeddings.adapter import train_adapter
+    from toolcrib_embeddings.learning.adapter import train_adapter
 
     retriever, vectors = prepared(store, lived)
     adapter = train_adapter(lived, vectors.queries, vectors.entries, encoder_id="x")

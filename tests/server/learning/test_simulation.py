@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from toolcrib_embeddings import FloatVector
-from toolcrib_embeddings.negation import read_query
-from toolcrib_embeddings.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.documents.representation import DEFAULT_REPRESENTATION
+from toolcrib_embeddings.queries.negation import read_query
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Outcome

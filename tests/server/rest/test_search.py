@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from toolcrib_embeddings import Signal
-from toolcrib_embeddings.calibration import Basis, Grounds
+from toolcrib_embeddings.abstention.calibration import Basis, Grounds
 from toolcrib_registry import wire
 from toolcrib_registry.types import EntryKind, Revision
 from toolcrib_server.rest.app import build_api

@@ -9,8 +9,9 @@ import anyio.to_thread
 import numpy as np
 import pytest
 
-from toolcrib_embeddings.encoder import FloatMatrix, Progress
+from toolcrib_embeddings.encoding.encoder import Progress
 from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryId, EntryKind, Model, Revision, Trust
 from toolcrib_server.selection.selector import Selector

@@ -10,8 +10,9 @@ import anyio
 import pytest
 
 from toolcrib_embeddings import Rerank, SearchOptions, render_document
-from toolcrib_embeddings.encoder import Encoding, FloatMatrix
+from toolcrib_embeddings.encoding.encoder import Encoding
 from toolcrib_embeddings.testing import HashEncoder
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_registry.types import EntryKind, Model, ServerName
 from toolcrib_server.sync.indexer import Indexer
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from toolcrib_embeddings.encoder import Encoder
+from toolcrib_embeddings.encoding.encoder import Encoder
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_server.evaluation.progress import Bar, ShowProgress
 from toolcrib_server.evaluation.vectors import VectorCache

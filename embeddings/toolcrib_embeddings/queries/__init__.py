@@ -1,0 +1,1 @@
+"""What is asked: its `steps`, and what it says is not wanted (`negation`)."""
