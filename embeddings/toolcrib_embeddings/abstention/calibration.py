@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..vectors import FloatVector
+from toolcrib_embeddings.vectors import FloatVector
+
 from .confirmation import Confirmation
 from .signals import SearchSignals, joint_evidence
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..documents.corpus import Document
-from ..encoding.encoder import Encoder
-from ..indexing.index import FaissIndex
-from ..indexing.lexical import Bm25Index
-from ..vectors import FloatVector
+from toolcrib_embeddings.documents.corpus import Document
+from toolcrib_embeddings.encoding.encoder import Encoder
+from toolcrib_embeddings.indexing.index import FaissIndex
+from toolcrib_embeddings.indexing.lexical import Bm25Index
+from toolcrib_embeddings.vectors import FloatVector
+
 from .calibration import Calibration, Grounds, strength
 from .confirmation import Confirmation
 from .probes import calibrate, make_probes

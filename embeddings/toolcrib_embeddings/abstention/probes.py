@@ -13,10 +13,11 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from ..documents.corpus import Component, Document
-from ..documents.words import split_words
-from ..encoding.encoder import Encoder
-from ..vectors import FloatMatrix, FloatVector
+from toolcrib_embeddings.documents.corpus import Component, Document
+from toolcrib_embeddings.documents.words import split_words
+from toolcrib_embeddings.encoding.encoder import Encoder
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
+
 from .calibration import SHIPPED_CONSTANTS, Calibration, Constants
 from .signals import Background, SearchSignals
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from ..vectors import FloatMatrix, FloatVector
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 
 LEXICAL_SHARE: Final = 0.5
 """What a question's words, all of them found, count for next to a cosine of 1."""

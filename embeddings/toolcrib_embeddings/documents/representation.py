@@ -14,9 +14,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from toolcrib_embeddings.vectors import FloatVector
 from toolcrib_registry.errors import InvalidInput
 
-from ..vectors import FloatVector
 from .corpus import Component, Document, hash_text
 
 _NO_LENGTH: Final = 1e-6

@@ -18,10 +18,10 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.queries.steps import Span
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.errors import EncoderError
 
-from ..queries.steps import Span
-from ..vectors import FloatMatrix, FloatVector
 from .exported import GRAPH, TOKEN_VECTORS, TOKENIZER, VECTORS, Export, find_or_export
 from .model_folder import read_model, weights_folder
 from .tokens import TokenHead, TokenMatrix, find_head

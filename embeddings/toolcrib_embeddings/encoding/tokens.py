@@ -18,9 +18,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.vectors import multiply
 from toolcrib_registry.errors import EncoderError
 
-from ..vectors import multiply
 from .tensor_file import SUFFIX, open_tensors, save_tensors
 
 TokenMatrix: TypeAlias = NDArray[np.int8]

@@ -10,8 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from ..queries.steps import Span
-from ..vectors import FloatMatrix, FloatVector
+from toolcrib_embeddings.queries.steps import Span
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
+
 from .encoder import Encoding, Progress
 
 _ID: Final = "none"

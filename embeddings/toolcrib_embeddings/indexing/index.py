@@ -11,11 +11,11 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.documents.corpus import Document
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryId
 
-from ..documents.corpus import Document
-from ..vectors import FloatMatrix, FloatVector
 from .roster import EVERYTHING, Roster, Scope
 
 Scored: TypeAlias = tuple[EntryId, float]

@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.documents.corpus import Document
+from toolcrib_embeddings.documents.words import split_words
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.types import EntryId
 
-from ..documents.corpus import Document
-from ..documents.words import split_words
-from ..vectors import FloatMatrix, FloatVector
 from .index import Scored
 from .postings import K1, B, IntVector, Postings, sum_rows
 from .roster import EVERYTHING, Roster, Scope

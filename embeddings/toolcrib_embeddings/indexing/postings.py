@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..vectors import FloatMatrix, FloatVector
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 
 K1: Final = 1.2
 B: Final = 0.75

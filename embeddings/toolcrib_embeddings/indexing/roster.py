@@ -16,13 +16,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.documents.corpus import Document
+from toolcrib_embeddings.documents.needs import NO_FACTS, Facts
+from toolcrib_embeddings.documents.needs_graph import Member
+from toolcrib_embeddings.documents.needs_links import Links, names_abroad
+from toolcrib_embeddings.documents.words import split_words
 from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName
-
-from ..documents.corpus import Document
-from ..documents.needs import NO_FACTS, Facts
-from ..documents.needs_graph import Member
-from ..documents.needs_links import Links, names_abroad
-from ..documents.words import split_words
 
 _KINDS: Final = tuple(EntryKind)
 _NO_SERVER: Final = -1

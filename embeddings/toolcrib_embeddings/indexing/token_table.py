@@ -15,9 +15,9 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.encoding.tokens import MOST_PIECES, TokenMatrix, pieces
 from toolcrib_registry.types import EntryId
 
-from ..encoding.tokens import MOST_PIECES, TokenMatrix, pieces
 from .snapshots import Mapped
 
 BASE: Final = "tokens"

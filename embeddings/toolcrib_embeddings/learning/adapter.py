@@ -14,9 +14,9 @@ from typing import Final, cast
 
 import numpy as np
 
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.types import EntryId, Outcome
 
-from ..vectors import FloatMatrix, FloatVector
 from .testimony import IntVector, Testimony, hear
 
 RIDGE: Final = 1.0

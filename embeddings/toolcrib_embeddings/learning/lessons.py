@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from toolcrib_embeddings.abstention.confirmation import Confirmation
+from toolcrib_embeddings.vectors import FloatVector
 from toolcrib_registry.types import EntryId
 
-from ..abstention.confirmation import Confirmation
-from ..vectors import FloatVector
 from .adapter import QueryAdapter
 from .memory import QueryMemory
 

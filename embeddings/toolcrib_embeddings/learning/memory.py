@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.types import EntryId, Outcome
 
-from ..vectors import FloatMatrix, FloatVector
 from .testimony import IntVector, Testimony, days, hear, share_room
 
 _SKETCHED_FROM: Final = 1_024

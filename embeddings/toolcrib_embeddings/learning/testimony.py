@@ -18,9 +18,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.vectors import FloatVector
 from toolcrib_registry.types import EntryId, Outcome
-
-from ..vectors import FloatVector
 
 IntVector = NDArray[np.int64]
 

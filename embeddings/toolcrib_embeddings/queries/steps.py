@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from ..documents.corpus import clean_text
+from toolcrib_embeddings.documents.corpus import clean_text
 
 Span: TypeAlias = tuple[int, int]
 """Start and end, in characters, of a part of a text."""

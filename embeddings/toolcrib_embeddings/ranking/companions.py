@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.indexing.roster import Roster
 from toolcrib_registry.types import EntryId, NeedSource
 
-from ..indexing.roster import Roster
 from .structure import Placed
 
 _LEADING = 3

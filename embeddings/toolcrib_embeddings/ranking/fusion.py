@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hits import DENSE, LEARNED, LEXICAL, NAME, SERVER, STEP
-from ..options import Fusion
-from ..vectors import FloatMatrix, FloatVector, standardise
+from toolcrib_embeddings.hits import DENSE, LEARNED, LEXICAL, NAME, SERVER, STEP
+from toolcrib_embeddings.options import Fusion
+from toolcrib_embeddings.vectors import FloatMatrix, FloatVector, standardise
 
 WEIGHTS: Final[Mapping[str, float]] = {DENSE: 0.6, LEXICAL: 0.3, NAME: 0.1}
 """Of the standardised signals, in the score of a query and in that of each of its steps."""

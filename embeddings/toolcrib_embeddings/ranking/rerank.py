@@ -16,14 +16,14 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.encoding.encoder import Encoding
+from toolcrib_embeddings.encoding.tokens import SCALE, TokenMatrix, pieces, vectors
+from toolcrib_embeddings.hits import TOKENS
+from toolcrib_embeddings.indexing.token_table import TokenTable
+from toolcrib_embeddings.options import Rerank
+from toolcrib_embeddings.vectors import FloatVector, multiply, standardise
 from toolcrib_registry.types import EntryId
 
-from ..encoding.encoder import Encoding
-from ..encoding.tokens import SCALE, TokenMatrix, pieces, vectors
-from ..hits import TOKENS
-from ..indexing.token_table import TokenTable
-from ..options import Rerank
-from ..vectors import FloatVector, multiply, standardise
 from .fusion import Fused, add_signal
 
 MOST_RERANKED: Final = 50

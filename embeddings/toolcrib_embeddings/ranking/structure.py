@@ -14,10 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from toolcrib_embeddings.indexing.roster import Roster
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_registry.types import NeedSource
-
-from ..indexing.roster import Roster
-from ..vectors import FloatMatrix
 
 _SAME_MEANING: Final = 0.9
 """Cosine from which two tools of one name, of different servers, count as the same tool."""
