@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 VERSION_TABLE = "toolcrib_version"
 """Alembic's table, under a name of ours: a PostgreSQL database may hold another's."""
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every version, the oldest first, as the files in ``versions/`` have them."""
 
 HEAD = VERSIONS[-1]

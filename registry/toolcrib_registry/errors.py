@@ -18,7 +18,7 @@
     ├── NotCallable             found, but nothing to call: disabled, or a catalogue's entry
     │   ├── NoModelFits             no model that can be called meets the limits
     │   └── EntryQuarantined        set aside until somebody approves it
-    ├── UpstreamError           the upstream server is to blame
+    ├── UpstreamError           an upstream is to blame: a server, or a model's provider
     │   ├── UpstreamUnavailable     it cannot be reached
     │   ├── UpstreamTimeout         it did not answer in time
     │   ├── UpstreamProtocolError   it answered with something that is not MCP
@@ -277,18 +277,34 @@ class Fault(StrEnum):
     """Of the server: nobody can connect to it."""
 
 
+class Peer(StrEnum):
+    """What an upstream is."""
+
+    SERVER = "server"
+    PROVIDER = "provider"
+    """Of a model."""
+    SOURCE = "source"
+    """Of a document."""
+
+    def called(self, name: str) -> str:
+        """Name one at the beginning of a sentence."""
+        return f"{self.capitalize()} {name!r}"
+
+
 class UpstreamError(ToolcribError):
-    """An upstream server is to blame; ``fault`` says what of it.
+    """An upstream is to blame: a server, or a model's provider. ``fault`` says what of it.
 
     ``is_unsent``: it provably never saw the request.
     """
 
     code = "upstream-error"
-    title = "The upstream server failed"
+    title = "The upstream failed"
 
-    def __init__(self, server: str, detail: str) -> None:
+    def __init__(self, server: str, detail: str, *, peer: Peer = Peer.SERVER) -> None:
+        """``server`` is the name of whoever is to blame, ``peer`` what that is."""
         super().__init__(detail)
         self.server = server
+        self.peer = peer
         self.fault = Fault.REQUEST
         self.is_unsent = False
 
@@ -297,13 +313,19 @@ class UpstreamUnavailable(UpstreamError):
     """The upstream cannot be reached. ``retry_after_s`` is when the next attempt may succeed."""
 
     code = "upstream-unavailable"
-    title = "The upstream server cannot be reached"
+    title = "The upstream cannot be reached"
 
-    def __init__(self, server: str, reason: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        server: str,
+        reason: str,
+        *,
+        retry_after_s: float | None = None,
+        peer: Peer = Peer.SERVER,
+    ) -> None:
         retry = f" Next attempt in {_seconds(retry_after_s)} s." if retry_after_s else ""
-        super().__init__(
-            server, f"Server {server!r} cannot be reached: {reason.rstrip('.')}.{retry}"
-        )
+        said = f"{peer.called(server)} cannot be reached: {reason.rstrip('.')}.{retry}"
+        super().__init__(server, said, peer=peer)
         self.reason = reason
         self.retry_after_s = retry_after_s
 
@@ -312,10 +334,13 @@ class UpstreamTimeout(UpstreamError):
     """The upstream did not answer in time."""
 
     code = "upstream-timeout"
-    title = "The upstream server did not answer in time"
+    title = "The upstream did not answer in time"
 
-    def __init__(self, server: str, what: str, timeout_s: float) -> None:
-        super().__init__(server, f"Server {server!r} did not answer {what} within {timeout_s:g} s.")
+    def __init__(
+        self, server: str, what: str, timeout_s: float, *, peer: Peer = Peer.SERVER
+    ) -> None:
+        said = f"{peer.called(server)} did not answer {what} within {timeout_s:g} s."
+        super().__init__(server, said, peer=peer)
         self.what = what
         self.timeout_s = timeout_s
 
@@ -324,7 +349,7 @@ class UpstreamProtocolError(UpstreamError):
     """The upstream answered with a JSON-RPC error, or with something that is not MCP."""
 
     code = "upstream-protocol-error"
-    title = "The upstream server answered with an error"
+    title = "The upstream answered with an error"
 
     def __init__(
         self,
@@ -334,9 +359,10 @@ class UpstreamProtocolError(UpstreamError):
         rpc_code: int | None = None,
         rpc_message: str | None = None,
         rpc_data: Any = None,
+        peer: Peer = Peer.SERVER,
     ) -> None:
         """``rpc_code``, ``rpc_message`` and ``rpc_data`` are the server's own error, if any."""
-        super().__init__(server, f"Server {server!r}: {detail}")
+        super().__init__(server, f"{peer.called(server)}: {detail}", peer=peer)
         self.reason = detail
         self.rpc_code = rpc_code
         self.rpc_message = rpc_message
@@ -349,10 +375,9 @@ class ResultTooLarge(UpstreamError):
     code = "result-too-large"
     title = "The result is too large"
 
-    def __init__(self, server: str, *, size: int, limit: int) -> None:
-        super().__init__(
-            server, f"Server {server!r} answered with {size} bytes; the limit is {limit} bytes."
-        )
+    def __init__(self, server: str, *, size: int, limit: int, peer: Peer = Peer.SERVER) -> None:
+        said = f"{peer.called(server)} answered with {size} bytes; the limit is {limit} bytes."
+        super().__init__(server, said, peer=peer)
         self.size = size
         self.limit = limit
 
@@ -403,8 +428,9 @@ class RateLimited(UpstreamError):
         self, server: str, detail: str = "", *, retry_after_s: float | None = None
     ) -> None:
         wait = f" Try again in {retry_after_s:.0f} s." if retry_after_s is not None else ""
-        said = f": {detail.rstrip('.')}" if detail else ""
-        super().__init__(server, f"The rate limit of {server!r} is reached{said}.{wait}")
+        why = f": {detail.rstrip('.')}" if detail else ""
+        said = f"The rate limit of {server!r} is reached{why}.{wait}"
+        super().__init__(server, said, peer=Peer.PROVIDER)
         self.retry_after_s = retry_after_s
 
 
@@ -415,7 +441,8 @@ class AnswerCut(UpstreamError):
     title = "The answer broke off"
 
     def __init__(self, server: str, reason: str) -> None:
-        super().__init__(server, f"The answer of {server!r} broke off: it {reason}.")
+        said = f"The answer of {server!r} broke off: it {reason}."
+        super().__init__(server, said, peer=Peer.PROVIDER)
         self.reason = reason
 
 
@@ -425,6 +452,9 @@ class CredentialsRefused(UpstreamError):
     code = "credentials-refused"
     title = "The provider refuses the registered key"
 
+    def __init__(self, server: str, detail: str) -> None:
+        super().__init__(server, detail, peer=Peer.PROVIDER)
+
 
 class RequestRefused(UpstreamError):
     """A model's provider does not take the request as it is; ``param`` is what it names."""
@@ -433,7 +463,7 @@ class RequestRefused(UpstreamError):
     title = "The provider refuses the request"
 
     def __init__(self, server: str, detail: str, *, param: str | None = None) -> None:
-        super().__init__(server, detail)
+        super().__init__(server, detail, peer=Peer.PROVIDER)
         self.param = param
 
 

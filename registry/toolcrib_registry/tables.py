@@ -434,3 +434,12 @@ class ReservationRow(SQLModel, table=True):
     day: date = Field(sa_type=Date)
     usd: float = Field(sa_type=Double)
     expires_at: datetime = Field(sa_type=UtcTime)
+
+
+class PaceRow(SQLModel, table=True):
+    """How often something was done lately: pairs of a minute, since 1970, and a number."""
+
+    __tablename__ = _named("paces")
+
+    name: str = Field(primary_key=True, sa_type=KeyText)
+    taken: list[list[int]] = Field(sa_type=JsonText)

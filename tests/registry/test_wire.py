@@ -10,10 +10,11 @@ from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.wire import FactIn, ModelIn, PageOut, SearchQuery, ServerIn, ServerOut
 
+SHAPES = [getattr(wire, name) for name in wire.__all__]
 MODELS = [
     kind
-    for _, kind in inspect.getmembers(wire, inspect.isclass)
-    if issubclass(kind, wire.WireIn | wire.WireOut) and kind.__module__ == wire.__name__
+    for kind in SHAPES
+    if inspect.isclass(kind) and issubclass(kind, wire.WireIn | wire.WireOut)
 ]
 
 

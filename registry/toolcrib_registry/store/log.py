@@ -51,6 +51,16 @@ def list_changes(
     return tuple(change_from(row) for row in session.exec(query))
 
 
+def list_subjects(
+    session: Session, *, since: Revision, limit: int
+) -> tuple[tuple[Revision, str], ...]:
+    """Name whom the changes after ``since`` are about, oldest first."""
+    query = select(ChangeRow.revision, ChangeRow.subject)
+    query = query.where(ChangeRow.revision > min(since, _MAX_REVISION))
+    found = session.exec(query.order_by(col(ChangeRow.revision)).limit(limit))
+    return tuple((Revision(revision), subject) for revision, subject in found)
+
+
 def last_changes(
     session: Session,
     *,

@@ -56,6 +56,7 @@ from . import (
 )
 from .database import Database
 from .needs import NeedRecords
+from .pacing import PaceRecords
 from .routing import RoutingRecords
 from .spending import SpendingRecords
 from .views import ViewRecords
@@ -85,6 +86,8 @@ class Store:
         """What a model wrote for search."""
         self.spending = SpendingRecords(self._database)
         """What keys have spent on models."""
+        self.paces = PaceRecords(self._database)
+        """How often something was done lately."""
         self.needs = NeedRecords(self._database)
         """What is learned from, and not learned, of tools that need each other."""
 
@@ -176,21 +179,6 @@ class Store:
         """Give each enabled server that can be asked, by name, with when that is due."""
         with self._database.reading() as session:
             return servers.sync_plans(session)
-
-    def set_health(self, name: ServerName, health: ServerHealth) -> None:
-        """Replace what is known of a server's health. Takes no revision.
-
-        Raises:
-            NotFound: no such server; near names are offered.
-        """
-        with self._database.writing() as session:
-            servers.check_exist(session, [name])
-            servers.set_healths(session, {name: health})
-
-    def set_healths(self, healths: Mapping[ServerName, ServerHealth]) -> None:
-        """Replace what is known of many servers' health. Unknown ones are passed over."""
-        with self._database.writing() as session:
-            servers.set_healths(session, healths)
 
     def stale_servers(self) -> dict[ServerName, datetime]:
         """Give the servers of which only old entries are left, with when each last answered."""
@@ -472,6 +460,16 @@ class Store:
                 subject=subject,
                 most_bytes=most_bytes,
             )
+
+    def list_subjects(
+        self, *, since: Revision = Revision(0), limit: int = 1000
+    ) -> tuple[tuple[Revision, str], ...]:
+        """Name whom the changes after revision ``since`` are about, oldest first.
+
+        Costs a tenth of `list_changes`, which reads their definitions.
+        """
+        with self._database.reading() as session:
+            return log.list_subjects(session, since=since, limit=_checked(limit))
 
     def last_changes(
         self,

@@ -70,6 +70,16 @@ def test_changes_are_listed_after_a_revision_oldest_first(store: Store) -> None:
     assert change.at.tzinfo is not None
 
 
+def test_subjects_are_those_of_the_changes(store: Store) -> None:
+    for name in ("a", "b"):
+        add_tool(store, add_server(store, name), "x")
+
+    changes = store.list_changes()
+    assert store.list_subjects() == tuple((one.revision, one.subject) for one in changes)
+    assert store.list_subjects(since=Revision(1), limit=2) == store.list_subjects()[1:3]
+    assert store.list_subjects(since=store.head()) == ()
+
+
 def test_writers_at_once_lose_no_revision_and_readers_see_a_prefix(store: Store) -> None:
     names = [add_server(store, f"s{number}") for number in range(4)]
     rounds, done = 10, Event()

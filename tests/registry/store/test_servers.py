@@ -78,13 +78,13 @@ def test_an_absent_server_is_answered_with_near_names(store: Store) -> None:
     with pytest.raises(NotFound):
         store.remove_server(ServerName("no"), actor="cli")
     with pytest.raises(NotFound):
-        store.set_health(ServerName("no"), HEALTH)
+        store.apply(EntryChanges(server=ServerName("no")), actor="sync", health=HEALTH)
     assert store.find_server(ServerName("no")) is None
 
 
 def test_updating_settings_keeps_health_and_age(store: Store) -> None:
     added = store.add_server(TIME, actor="cli")
-    store.set_health(TIME.name, HEALTH)
+    store.apply(EntryChanges(server=TIME.name), actor="sync", health=HEALTH)
 
     updated = store.update_server(replace(TIME, call_timeout_s=9, tags=()), actor="api")
 
@@ -160,7 +160,7 @@ def test_a_limit_that_makes_no_sense_is_refused(store: Store, limit: int) -> Non
 def test_health_is_kept_to_the_microsecond_and_takes_no_revision(store: Store) -> None:
     store.add_server(TIME, actor="cli")
 
-    store.set_health(TIME.name, HEALTH)
+    store.apply(EntryChanges(server=TIME.name), actor="sync", health=HEALTH)
 
     assert store.get_server(TIME.name).health == HEALTH
     assert store.head() == 1
