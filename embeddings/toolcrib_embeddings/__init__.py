@@ -9,8 +9,8 @@ From below to above, each room knowing only those before it:
 - `indexing`: rows of vectors, words and tokens that can be searched, and kept on disk.
 - `abstention`: whether anything fits at all, by a calibrated likelihood.
 - `ranking`: signals become one order. `learning`: what outcomes change in it.
-- `answering` makes one answer of all that; `search` is the door, with `options` that go in and
-  `hits` that come out.
+- `answering` makes one answer of all that; `persistence` keeps it on disk; `search` is the door,
+  with `options` that go in and `hits` that come out.
 
 `training` stands apart: it makes new weights, and nothing that serves imports it.
 """
@@ -19,7 +19,7 @@ from .documents.corpus import Document, render_document
 from .encoding.encoder import Encoder, SentenceTransformerEncoder
 from .encoding.unencoded import NoEncoder
 from .hits import Hit, Ranking, Signal
-from .indexing.roster import Scope
+from .indexing.scope import Scope
 from .indexing.snapshots import SnapshotInvalid
 from .options import Fusion, Rerank, SearchOptions
 from .search import SearchIndex

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from toolcrib_registry.types import EntryId, NeedSource
 
@@ -27,8 +27,7 @@ LEARNED: Final = "learned"
 """What past outcomes say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """Where one retriever put an entry. ``rank`` counts from 1."""
 
     rank: int

@@ -5,26 +5,19 @@ Everything a search reads is immutable and replaced whole, so that searches neve
 
 from __future__ import annotations
 
-import json
-import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from toolcrib_registry.types import EntryId, Revision
 
 from .abstention.calibration import LEAST_PROBES, Calibration
-from .abstention.judging import Judge
 from .abstention.probes import choose
-from .answering import Question, score_all
-from .answering import answer as rank
-from .answering import measure as measure_question
+from .answering import answer as answering
+from .answering.question import Question
+from .answering.state import State
 from .documents.corpus import Document
 from .documents.representation import DEFAULT_REPRESENTATION, Representation
 from .encoding.encoder import Encoder
@@ -33,69 +26,17 @@ from .encoding.unencoded import NoEncoder
 from .hits import Ranking
 from .indexing.index import FaissIndex
 from .indexing.lexical import Bm25Index
-from .indexing.postings import Postings
-from .indexing.roster import EVERYTHING, Roster, Scope
-from .indexing.snapshots import (
-    Header,
-    Part,
-    Snapshot,
-    SnapshotInvalid,
-    map_part,
-    open_snapshot,
-    write_snapshot,
-)
-from .indexing.token_table import BASE, TokenTable
+from .indexing.scope import EVERYTHING, Scope
+from .indexing.token_table import TokenTable
 from .learning.lessons import Lessons
 from .options import DEFAULT_OPTIONS, SearchOptions
+from .persistence import load_state, save_state
 from .queries.negation import read_query
 from .queries.steps import MAX_STEPS, Reading
 from .ranking.companions import NO_COMPANIONS, Companions
 from .vectors import FloatVector
 
-_log = logging.getLogger(__name__)
-_REMEMBERED: Final = 256
 _CHANGED: Final = 0.2
-_COUNTED: Final = ("starts", "words", "counts")
-_LONGEST_REMEMBERED: Final = 200
-"""Hits; a longer answer is not kept, so that the memory of answers stays small."""
-
-
-class _State:
-    """All that a search reads, at one revision, with the answers given from it."""
-
-    def __init__(
-        self,
-        dense: FaissIndex,
-        lexical: Bm25Index,
-        revision: Revision,
-        calibration: Calibration,
-        calibrated_at: int = 0,
-        *,
-        tokens: TokenTable,
-    ) -> None:
-        self.dense = dense
-        self.lexical = lexical
-        self.revision = revision
-        self.calibrated_at = calibrated_at
-        self.tokens = tokens
-        self.judge = Judge(dense, lexical, calibration)
-        self._answers: OrderedDict[Question, Ranking] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def find_answer(self, question: Question) -> Ranking | None:
-        with self._lock:
-            answer = self._answers.get(question)
-            if answer is not None:
-                self._answers.move_to_end(question)
-            return answer
-
-    def remember(self, question: Question, answer: Ranking) -> None:
-        if len(answer.hits) > _LONGEST_REMEMBERED:
-            return
-        with self._lock:
-            self._answers[question] = answer
-            if len(self._answers) > _REMEMBERED:
-                self._answers.popitem(last=False)
 
 
 class SearchIndex:
@@ -108,7 +49,7 @@ class SearchIndex:
         self.representation = representation
         empty = FaissIndex.empty(encoder.dimension)
         words, tokens = Bm25Index.empty(), TokenTable.empty()
-        self._state = _State(empty, words, Revision(0), Calibration.shipped(), tokens=tokens)
+        self._state = State(empty, words, Revision(0), Calibration.shipped(), tokens=tokens)
         self._writing = threading.Lock()
 
     @property
@@ -174,14 +115,7 @@ class SearchIndex:
             return Ranking()
         answer = state.find_answer(question)
         if answer is None:
-            answer = rank(
-                question,
-                encoder=self.encoder,
-                dense=state.dense,
-                lexical=state.lexical,
-                judge=state.judge,
-                tokens=state.tokens,
-            )
+            answer = answering.answer(question, encoder=self.encoder, state=state)
             if answer.lexical_only is None:
                 state.remember(question, answer)
         unwanted = tuple(part for wish in wishes for part in wish.unwanted)
@@ -196,13 +130,8 @@ class SearchIndex:
         text = read_query(query).text
         if not text or not len(state.dense):
             return None
-        return measure_question(
-            Question((text,), 1, EVERYTHING, DEFAULT_OPTIONS, lessons),
-            encoder=self.encoder,
-            dense=state.dense,
-            lexical=state.lexical,
-            judge=state.judge,
-        )
+        question = Question((text,), 1, EVERYTHING, DEFAULT_OPTIONS, lessons)
+        return answering.measure(question, encoder=self.encoder, state=state)
 
     def scores(self, query: str, *, scope: Scope = EVERYTHING) -> dict[EntryId, float]:
         """Score what fits the query by the default options: every entry of ``scope``, in no order.
@@ -214,7 +143,7 @@ class SearchIndex:
         if not text or not len(state.dense):
             return {}
         question = Question((text,), len(state.dense), scope, DEFAULT_OPTIONS, None)
-        return score_all(question, encoder=self.encoder, dense=state.dense, lexical=state.lexical)
+        return answering.score_all(question, encoder=self.encoder, state=state)
 
     def update(
         self,
@@ -244,7 +173,7 @@ class SearchIndex:
                 {*changed, *removals},
             )
             known = state.judge.calibration
-            self._state = _State(dense, lexical, revision, known, state.calibrated_at, tokens=table)
+            self._state = State(dense, lexical, revision, known, state.calibrated_at, tokens=table)
 
     @property
     def untokened(self) -> tuple[EntryId, ...]:
@@ -269,7 +198,7 @@ class SearchIndex:
                 and roster.label(row).revision == document.revision
             }
             if arrivals:
-                self._state = _State(
+                self._state = State(
                     state.dense,
                     state.lexical,
                     state.revision,
@@ -304,7 +233,7 @@ class SearchIndex:
         with self._writing:
             now = self._state
             size = len(state.dense)
-            self._state = _State(
+            self._state = State(
                 now.dense, now.lexical, now.revision, learned, size, tokens=now.tokens
             )
 
@@ -315,40 +244,12 @@ class SearchIndex:
             OSError: it cannot be written; the snapshot that was there is intact.
         """
         state = self._state
-        header = Header(
-            encoder=self.encoder.id,
-            representation=self.representation.id,
-            dimension=self.encoder.dimension,
-            revision=state.revision,
-            entries=len(state.dense),
-        )
-        token_id = self.encoder.token_id
-        if token_id is None or not len(state.tokens):
-            write_snapshot(folder, header, _dump(state))
+        after = save_state(state, folder, self.encoder, self.representation)
+        if after is None:
             return
-        dump = state.tokens.dump(token_id)
-        known = {BASE: dump.digest} if dump.digest else {}
-        parts = {**_dump(state), **dump.parts, BASE: dump.base}
-        digest = write_snapshot(folder, header, parts, known=known)[BASE]
-        if dump.digest is None:
-            self._look_at(state.tokens, dump.parts, folder, digest, token_id)
-
-    def _look_at(
-        self,
-        before: TokenTable,
-        parts: Mapping[str, bytes],
-        folder: Path,
-        digest: str,
-        token_id: str,
-    ) -> None:
-        """Look at token vectors in the file that was just written: their memory is free again."""
-        try:
-            after = TokenTable.load(token_id, parts, map_part(folder, BASE, digest))
-        except SnapshotInvalid:
-            return  # another process has written meanwhile; these stay in memory
         with self._writing:
-            if self._state.tokens is before:
-                self._state.tokens = after
+            if self._state.tokens is state.tokens:
+                self._state.tokens = after  # looks at the file: the memory of those is free again
 
     @classmethod
     def load(
@@ -364,77 +265,6 @@ class SearchIndex:
             SnapshotInvalid: it is missing, damaged, of another format, of another encoder, or of
                 documents represented otherwise.
         """
-        snapshot = open_snapshot(folder, mapped=(BASE,))
-        header = snapshot.header
-        if (header.encoder, header.dimension) != (encoder.id, encoder.dimension):
-            raise SnapshotInvalid(
-                f"it was made by {header.encoder} ({header.dimension} numbers), "
-                f"the encoder is {encoder.id} ({encoder.dimension} numbers)"
-            )
-        if header.representation != representation.id:
-            raise SnapshotInvalid(
-                f"its documents are weighed {header.representation}, wanted is {representation.id}"
-            )
         index = cls(encoder, representation=representation)
-        index._state = _load(snapshot, _load_tokens(snapshot, encoder.token_id))
+        index._state = load_state(folder, encoder, representation)
         return index
-
-
-def _dump(state: _State) -> dict[str, Part]:
-    postings, names = state.lexical.postings, state.lexical.names
-    calibration = {"size": state.calibrated_at, **state.judge.calibration.dump()}
-    return {
-        "calibration": json.dumps(calibration).encode(),
-        "roster": json.dumps(state.dense.roster.dump()).encode(),
-        "vectors": _raw(state.dense.vectors, "<f4"),
-        "vocabulary": json.dumps(list(state.lexical.vocabulary)).encode(),
-        "starts": _raw(postings.starts, "<i4"),
-        "words": _raw(postings.words, "<i4"),
-        "counts": _raw(postings.counts, "<i4"),
-        "name_starts": _raw(names.starts, "<i4"),
-        "name_words": _raw(names.words, "<i4"),
-        "name_counts": _raw(names.counts, "<i4"),
-    }
-
-
-def _load_tokens(snapshot: Snapshot, token_id: str | None) -> TokenTable:
-    """Read token vectors; where they are damaged or another's, they are made anew, in time."""
-    if token_id is None or BASE not in snapshot.mapped:
-        return TokenTable.empty()
-    try:
-        return TokenTable.load(token_id, snapshot.parts, snapshot.mapped[BASE])
-    except ValueError as error:
-        _log.warning("Token vectors are left out of the index: %s", error)
-        return TokenTable.empty()
-
-
-def _load(snapshot: Snapshot, tokens: TokenTable) -> _State:
-    header, parts = snapshot.header, snapshot.parts
-    try:
-        roster = Roster.load(json.loads(parts["roster"]))
-        vectors = np.frombuffer(parts["vectors"], dtype="<f4")
-        dense = FaissIndex(roster, vectors.reshape(header.entries, header.dimension))
-        words = {word: code for code, word in enumerate(json.loads(parts["vocabulary"]))}
-        postings, names = (
-            Postings(*(np.frombuffer(parts[prefix + name], dtype="<i4") for name in _COUNTED))
-            for prefix in ("", "name_")
-        )
-        lexical = Bm25Index(roster, words, postings, names)
-    except (KeyError, ValueError, TypeError) as error:
-        raise SnapshotInvalid(f"its parts do not fit together: {error}") from error
-    calibration = _load_calibration(parts)
-    return _State(dense, lexical, Revision(header.revision), *calibration, tokens=tokens)
-
-
-def _load_calibration(parts: Mapping[str, bytes]) -> tuple[Calibration, int]:
-    """Read the calibration and the size it was made at; of another release it is made anew."""
-    try:
-        said: dict[str, Any] = json.loads(parts["calibration"])
-        return Calibration.load(said), int(said["size"])
-    except (KeyError, ValueError, TypeError):
-        return Calibration.shipped(), 0
-
-
-def _raw(array: NDArray[Any], dtype: str) -> Part:
-    # By way of bytes, because a memory view of nothing cannot be cast.
-    return np.ascontiguousarray(array, dtype=dtype).reshape(-1).view(np.uint8).data

@@ -28,15 +28,21 @@ def multiply(left: FloatMatrix, right: FloatMatrix) -> FloatMatrix:
     return made
 
 
-def standardise(scores: FloatVector, among: NDArray[np.bool_] | None = None) -> FloatVector:
+def standardise(scores: FloatMatrix, among: NDArray[np.bool_] | None = None) -> FloatMatrix:
     """Count in standard deviations from the mean; where all are alike, all are zero.
 
     ``among`` says by which of them mean and deviation are taken (all unless given); the others are
-    counted as no worse than the least of these. Shape ``(n,)``, as are the scores.
+    counted as no worse than the least of these. Shape ``(n,)``, or a line each.
     """
-    counted = scores if among is None else scores[among]
-    spread = float(counted.std()) if len(counted) else 0.0
-    if spread <= _SMALLEST_SPREAD:
+    counted = scores if among is None else np.compress(among, scores, axis=-1)
+    if not counted.shape[-1]:
         return np.zeros_like(scores)
-    heeded = scores if among is None else np.maximum(scores, counted.min())
-    return ((heeded - counted.mean()) / spread).astype(np.float32)
+    heeded = scores if among is None else np.maximum(scores, counted.min(axis=-1, keepdims=True))
+    mean = _mean(counted)
+    spread = np.sqrt(_mean(np.square(counted - mean)))
+    differs = spread > _SMALLEST_SPREAD
+    return np.where(differs, (heeded - mean) / np.where(differs, spread, 1), 0).astype(np.float32)
+
+
+def _mean(scores: FloatMatrix) -> FloatMatrix:
+    return np.add.reduce(scores, axis=-1, keepdims=True) / scores.shape[-1]

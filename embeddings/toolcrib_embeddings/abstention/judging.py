@@ -47,6 +47,7 @@ class Judge:
 
     def __init__(self, dense: FaissIndex, lexical: Bm25Index, calibration: Calibration) -> None:
         self.calibration = calibration
+        self._threshold = calibration.threshold(FALSE_ABSTENTIONS)
         self._lexical = lexical
         self._background = Background.of(dense.vectors)
         self._rarity = Rarity(lexical.postings.idf(len(lexical.vocabulary)), rows=len(lexical))
@@ -64,7 +65,9 @@ class Judge:
     def judge(self, measured: Measured, confirmed: Confirmation | None = None) -> Verdict:
         """Judge a search; ``confirmed`` questions of its tenant move the threshold."""
         likelihood = self.calibration.likelihood(measured.signals)
-        threshold = self.calibration.threshold(FALSE_ABSTENTIONS, confirmed)
+        threshold = self._threshold
+        if confirmed is not None:
+            threshold = self.calibration.threshold(FALSE_ABSTENTIONS, confirmed)
         return Verdict(likelihood, likelihood < threshold)
 
     def hit_likelihoods(self, measured: Measured) -> FloatVector:

@@ -99,7 +99,7 @@ class SearchSignals:
         dense, lexical = _finite(dense), _finite(lexical)
         mean, spread = background
         return cls(
-            float(joint_evidence(dense, lexical, possible=possible).max()),
+            float(_joint(dense, lexical, possible).max()),
             (float(dense.max()) - mean) / spread,
             _agreement(dense, lexical),
         )
@@ -107,12 +107,17 @@ class SearchSignals:
 
 def joint_evidence(dense: FloatVector, lexical: FloatVector, *, possible: float) -> FloatVector:
     """Add to each cosine the share of the possible BM25 score: what speaks for each candidate."""
-    found = np.clip(_finite(lexical) / max(possible, _LEAST_POSSIBLE), 0, 1)
-    return (_finite(dense) + LEXICAL_SHARE * found).astype(np.float32)
+    return _joint(_finite(dense), _finite(lexical), possible)
+
+
+def _joint(dense: FloatVector, lexical: FloatVector, possible: float) -> FloatVector:
+    found = np.minimum(np.maximum(lexical / max(possible, _LEAST_POSSIBLE), 0), 1)
+    return (dense + LEXICAL_SHARE * found).astype(np.float32)
 
 
 def _finite(scores: FloatVector) -> FloatVector:
-    return np.where(np.isfinite(scores), scores, np.float32(0))
+    sound = np.isfinite(scores)
+    return scores if sound.all() else np.where(sound, scores, np.float32(0))
 
 
 def _agreement(dense: FloatVector, lexical: FloatVector) -> float:
@@ -120,6 +125,6 @@ def _agreement(dense: FloatVector, lexical: FloatVector) -> float:
     by_meaning = np.argpartition(-dense, depth - 1)[:depth]
     by_words = np.argpartition(-lexical, depth - 1)[:depth]
     by_words = by_words[lexical[by_words] > 0]
-    shared = len(np.intersect1d(by_meaning, by_words, assume_unique=True)) / depth
+    shared = len({*by_meaning.tolist()} & {*by_words.tolist()}) / depth
     telling = min(len(dense) / _TELLING_CANDIDATES, 1.0)
     return telling * shared + (1 - telling) * _USUAL_AGREEMENT

@@ -47,7 +47,8 @@ _MAX_PARAMETERS: Final = 64
 _MAX_DEPTH: Final = 3
 _MAX_ENUM_VALUES: Final = 16
 _MAX_VALUE_CHARS: Final = 80
-_NOT_TEXT: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+"""Control characters that are no spaces."""
 
 
 class Component(StrEnum):
@@ -154,11 +155,6 @@ def _behaviour(entry: Entry) -> tuple[bool | None, bool | None]:
     return _value(says.read_only), _value(says.destructive)
 
 
-def has_questions(entry: Entry) -> bool:
-    """Whether its owner gave example questions."""
-    return next(_listed(entry, QUESTIONS_KEY), None) is not None
-
-
 def _components(
     entry: Entry, *, local_name: str, server: str, written: Sequence[str]
 ) -> dict[Component, str]:
@@ -207,7 +203,7 @@ def hash_text(text: str) -> str:
 
 def clean_text(text: str, *, limit: int) -> str:
     """Cut at ``limit`` characters; spaces, control characters and lone surrogates become plain."""
-    return _encodable(_NOT_TEXT.sub(" ", text[:limit])).strip()
+    return " ".join(_CONTROL.sub(" ", _encodable(text[:limit])).split())
 
 
 def _words_of(name: str) -> str:
@@ -304,7 +300,7 @@ def _sentences(parts: Iterable[str]) -> str:
 
 
 def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

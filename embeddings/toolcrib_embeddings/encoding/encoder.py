@@ -116,19 +116,27 @@ class SentenceTransformerEncoder:
 
     @classmethod
     def open(
-        cls, cache_dir: Path, *, model: Path | None = None, threads: int = 2
+        cls,
+        cache_dir: Path,
+        *,
+        model: Path | None = None,
+        head: Path | None = None,
+        threads: int = 2,
     ) -> SentenceTransformerEncoder:
         """Open a model, exporting it into ``cache_dir`` first when that was never done.
 
         ``model`` is a sentence-transformers folder, or what else `read_model` takes; without one
         the bundled model is used, tuned to tools: both must bear their published hashes. The first
-        time takes tens of seconds; processes that start together export once.
+        time takes tens of seconds; processes that start together export once. ``head`` is a token
+        head that ``training late`` wrote; without one that of Toolcrib's own for this model.
 
         Raises:
-            EncoderError: the model is missing, not the one it claims to be, or cannot be exported.
+            EncoderError: the model is missing, not the one it claims to be, or cannot be exported;
+                the head is none, or of another encoder.
         """
         export = find_or_export(read_model(model), cache_dir)
-        return cls(export, threads=threads, head=_head_for(export))
+        found = _shipped_head(export) if head is None else _own_head(head, export)
+        return cls(export, threads=threads, head=found)
 
     @property
     def id(self) -> str:
@@ -275,7 +283,27 @@ class SentenceTransformerEncoder:
         return {name: feed[name] for name in self._export.inputs}
 
 
-def _head_for(export: Export) -> TokenHead | None:
+def _own_head(file: Path, export: Export) -> TokenHead:
+    """Read a token head that somebody names; one that does not fit is not passed over."""
+    head, encoder = TokenHead.load(file), export.encoder_id
+    if not export.gives_tokens:
+        raise EncoderError(
+            f"The token head in {file} has nothing to read: {encoder} gives no tokens."
+        )
+    if not head.reads(encoder):
+        raise EncoderError(
+            f"The token head in {file} reads the encoder {head.encoder_id}, but {encoder} is in "
+            "use. Make one for it, with `training late --model` as TOOLCRIB_ENCODER."
+        )
+    if head.matrix.shape[0] != export.dimension:
+        raise EncoderError(
+            f"The token head in {file} reads {head.matrix.shape[0]} numbers a token; {encoder} "
+            f"has {export.dimension}."
+        )
+    return head
+
+
+def _shipped_head(export: Export) -> TokenHead | None:
     """Find the token head that comes with Toolcrib; without one there is no second stage."""
     try:
         return find_head(weights_folder(), export.encoder_id) if export.gives_tokens else None

@@ -5,7 +5,6 @@ Knows the form of such files, not what the tensors are.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from toolcrib_registry.errors import EncoderError
+from toolcrib_registry.files import write_whole
 
 SUFFIX: Final = ".safetensors"
 _FORMAT: Final = "format"
@@ -31,11 +31,7 @@ def save_tensors(
     import safetensors.numpy  # noqa: PLC0415  # no process that searches needs it
 
     library: Any = safetensors.numpy  # partly without types
-    with tempfile.TemporaryDirectory(prefix=".", dir=file.parent) as work:
-        made = Path(work) / file.name
-        library.save_file(dict(tensors), made, {_FORMAT: form, **said})
-        made.chmod(0o644)  # the library leaves it to its writer alone
-        made.replace(file)
+    write_whole(file, library.save(dict(tensors), {_FORMAT: form, **said}), mode=0o644)
 
 
 @contextmanager

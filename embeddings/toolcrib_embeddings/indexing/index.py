@@ -6,7 +6,7 @@ An index is immutable: a change gives a new one, so that readers never wait and 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,14 @@ from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryId
 
-from .roster import EVERYTHING, Roster, Scope
+from .codes import Codes
+from .roster import Roster
+from .scope import EVERYTHING, Scope
 
 Scored: TypeAlias = tuple[EntryId, float]
+ScoredRows: TypeAlias = tuple[NDArray[np.intp], FloatVector]
+"""Rows, best first, and what each scores."""
 
-_COMPRESSED_FROM: Final = 4_096
-"""Rows; below, the exact walk costs less than 0.3 ms."""
 _SPARE: Final = 20
 
 
@@ -58,8 +60,8 @@ class VectorIndex(Protocol):
 class FaissIndex:
     """Inner product over float32 rows, one core.
 
-    From `_COMPRESSED_FROM` rows on, twice as many candidates as asked for come from 8-bit codes,
-    a quarter of the memory to walk through; what is returned is ordered by exact scores.
+    Twice as many candidates as asked for come from `Codes`, which are not exact where rows are
+    many; what is returned is ordered by exact scores.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class FaissIndex:
         self._vectors.flags.writeable = False
         self._missing = _no_direction(self._vectors) if missing is None else missing
         self._unembedded = frozenset(roster.ids[row] for row in np.flatnonzero(self._missing))
-        self._codes = _open_codes(self._vectors)
+        self._codes = Codes(self._vectors)
 
     @classmethod
     def empty(cls, dimension: int) -> FaissIndex:
@@ -95,6 +97,11 @@ class FaissIndex:
         return self._unembedded
 
     @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which rows are `unembedded`."""
+        return self._missing
+
+    @property
     def vectors(self) -> FloatMatrix:
         """Its rows, in the roster's order, read-only."""
         return self._vectors
@@ -105,42 +112,36 @@ class FaissIndex:
         Raises:
             EncoderError: the vector does not fit the index.
         """
-        query = _check(vector.reshape(1, -1), self.dimension, ["the query"])
+        rows, scores = self.nearest(vector, k=k, scope=scope)
+        return list(zip(self.roster.take_ids(rows), scores.tolist(), strict=True))
+
+    def nearest(self, vector: FloatVector, *, k: int, scope: Scope = EVERYTHING) -> ScoredRows:
+        """Return what `search` does, as rows.
+
+        Raises:
+            EncoderError: the vector does not fit the index.
+        """
+        query = _check(vector.reshape(1, -1), self.dimension, ["the query"])[0]
         mask = self.roster.mask(scope)
         reachable = len(self) if mask is None else int(np.count_nonzero(mask))
-        if min(k, reachable) <= 0:
-            return []
-        rows = self._candidates(query, min(2 * k + _SPARE, reachable), mask)
-        scores = self._exact_scores(rows, query[0])
-        order = np.argsort(-scores, kind="stable")[:k]
-        best: list[int] = rows[order].tolist()
-        return list(
-            zip(map(self.roster.ids.__getitem__, best), scores[order].tolist(), strict=True)
-        )
-
-    def _candidates(
-        self, query: FloatMatrix, count: int, mask: NDArray[np.bool_] | None
-    ) -> NDArray[np.int64]:
-        faiss = _open_library()
-        faiss.omp_set_num_threads(1)  # per calling thread; a second one waits more than it works
-        wanted = None
-        if mask is not None:
-            selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-            wanted = faiss.SearchParameters(sel=selector)
-        _, rows = self._codes.search(query, count, params=wanted)
-        return np.sort(rows[0][rows[0] >= 0])
-
-    def _exact_scores(self, rows: NDArray[np.integer[Any]], vector: FloatVector) -> FloatVector:
-        # not `@`: its rounding depends on where a row stands, and equal rows must score equal
-        return np.einsum("ij,j->i", self._vectors[rows], vector)
+        count = max(0, min(2 * k + _SPARE, reachable)) if k > 0 else 0
+        rows = self._codes.nearest(query, count, mask) if count else np.empty(0, dtype=np.intp)
+        scores = _exact_scores(self._vectors[rows], query)
+        order = np.argsort(-scores, kind="stable")[: max(k, 0)]
+        return rows[order], scores[order]
 
     def scores(self, vectors: FloatMatrix, ids: Sequence[EntryId]) -> FloatMatrix:
         """Return the inner product of each vector with each of ``ids``, all of which it holds.
 
         Shape ``(len(vectors), len(ids))``, in their orders.
         """
-        rows = np.array([self.roster.rows[id_] for id_ in ids], dtype=np.int64)
-        return np.stack([self._exact_scores(rows, vector) for vector in vectors])
+        rows = np.array([self.roster.rows[id_] for id_ in ids], dtype=np.intp)
+        return self.score_rows(vectors, rows)
+
+    def score_rows(self, vectors: FloatMatrix, rows: NDArray[np.intp]) -> FloatMatrix:
+        """Return the inner product of each vector with each row: `scores`, by rows."""
+        chosen = self._vectors[rows]
+        return np.stack([_exact_scores(chosen, vector) for vector in vectors])
 
     def updated(
         self,
@@ -166,6 +167,11 @@ class FaissIndex:
         return FaissIndex(move.roster, vectors, missing=missing)
 
 
+def _exact_scores(rows: FloatMatrix, vector: FloatVector) -> FloatVector:
+    # not `@`: its rounding depends on where a row stands, and equal rows must score equal
+    return np.einsum("ij,j->i", rows, vector)
+
+
 def _no_direction(vectors: FloatMatrix) -> NDArray[np.bool_]:
     lengths = np.einsum("ij,ij->i", vectors, vectors)
     return ~((lengths > 0) & np.isfinite(lengths))
@@ -185,22 +191,3 @@ def _check(vectors: FloatMatrix, dimension: int, names: Sequence[str]) -> FloatM
             "Encode it again."
         )
     return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _open_library() -> Any:
-    import faiss  # noqa: PLC0415  # slow to import, and has no types
-
-    return faiss
-
-
-def _open_codes(vectors: FloatMatrix) -> Any:
-    faiss = _open_library()
-    dimension = vectors.shape[1]
-    if len(vectors) < _COMPRESSED_FROM:
-        codes = faiss.IndexFlatIP(dimension)
-    else:
-        kind, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-        codes = faiss.IndexScalarQuantizer(dimension, kind, metric)
-        codes.train(vectors)
-    codes.add(vectors)
-    return codes

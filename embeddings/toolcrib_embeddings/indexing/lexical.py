@@ -9,49 +9,25 @@ BM25S: arXiv 2407.03618.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolcrib_embeddings.documents.corpus import Document
-from toolcrib_embeddings.documents.words import split_words
 from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 from toolcrib_registry.types import EntryId
 
-from .index import Scored
-from .postings import K1, B, IntVector, Postings, sum_rows
-from .roster import EVERYTHING, Roster, Scope
-from .spelling import near_spellings
-
-_MAX_WORD_CHARS: Final = 40
-"""A longer word is a key or a blob; its beginning is enough to tell it."""
+from .index import Scored, ScoredRows
+from .postings import K1, B, IntVector, Postings
+from .query_words import QueryWords
+from .roster import Roster
+from .scope import EVERYTHING, Scope
+from .stemming import Stemmer
 
 _UNUSED_WORDS_KEPT: Final = 1_000
 _SMALLEST_TOTAL: Final = 1e-9
-_READ_QUERIES_KEPT: Final = 64
-_MAX_CORRECTED: Final = 3
-"""Unknown words of a query that are looked at for a slip: each costs a fraction of 1 ms."""
-
-
-class Stemmer:
-    """Text to stemmed, lower-cased words. Not shared between threads: make one where needed."""
-
-    def __init__(self) -> None:
-        import Stemmer as library  # noqa: N813, PLC0415  # the library's name; needed here only
-
-        snowball: Any = library
-        self._stem: Callable[[list[str]], list[str]] = snowball.Stemmer("english").stemWords
-
-    def words(self, text: str) -> list[str]:
-        """Split, lower-case and stem."""
-        plain = [word[:_MAX_WORD_CHARS].lower() for word in split_words(text)]
-        return self._stem(plain)
-
-    def stems(self, words: Iterable[str]) -> list[str]:
-        """Stem words that are split and lower-case already."""
-        return self._stem(list(words))
 
 
 class _Engine(Protocol):
@@ -79,8 +55,8 @@ class Bm25Index:
         self._engine = _open_engine(postings.scores(len(vocabulary)))
         self._weights = postings.weigh(len(vocabulary))
         self._name_weights = _shares(names, len(vocabulary))
-        self._frequency = np.bincount(postings.words, minlength=len(vocabulary))
-        self._read_queries: dict[str, list[int | None]] = {}
+        frequency = np.bincount(postings.words, minlength=len(vocabulary))
+        self._query_words = QueryWords(vocabulary, frequency)
 
     @classmethod
     def empty(cls) -> Bm25Index:
@@ -92,20 +68,24 @@ class Bm25Index:
 
     def search(self, query: str, *, k: int, scope: Scope = EVERYTHING) -> list[Scored]:
         """Return the best ``k`` in scope that share a word with the query, best first."""
+        rows, scores = self.best(query, k=k, scope=scope)
+        return list(zip(self.roster.take_ids(rows), scores.tolist(), strict=True))
+
+    def best(self, query: str, *, k: int, scope: Scope = EVERYTHING) -> ScoredRows:
+        """Return what `search` does, as rows."""
         scores = self.all_scores(query)
         mask = self.roster.mask(scope)
         if mask is not None:
             scores = np.where(mask, scores, 0)
         rows = _best(scores, k)
-        best: list[int] = rows.tolist()
-        return list(zip(map(self.roster.ids.__getitem__, best), scores[rows].tolist(), strict=True))
+        return rows, scores[rows]
 
     def scores(self, queries: Sequence[str], ids: Sequence[EntryId]) -> FloatMatrix:
         """Return the score of each query with each of ``ids``, all of which it holds.
 
         Shape ``(len(queries), len(ids))``, in their orders.
         """
-        return self._sum(self.postings, self._weights, queries, ids)
+        return self.score_rows(self.count_words(queries), self._rows(ids))
 
     def name_coverage(self, queries: Sequence[str], ids: Sequence[EntryId]) -> FloatMatrix:
         """Return how much of each entry's name each query speaks of, from 0 to 1.
@@ -113,54 +93,31 @@ class Bm25Index:
         A rare word of the name counts more than a common one, by its inverse document frequency
         among names. Shape ``(len(queries), len(ids))``.
         """
-        return self._sum(self.names, self._name_weights, queries, ids, once=True)
+        return self.cover_names(self.count_words(queries), self._rows(ids))
 
-    def _sum(
-        self,
-        postings: Postings,
-        weights: FloatVector,
-        queries: Sequence[str],
-        ids: Sequence[EntryId],
-        *,
-        once: bool = False,
-    ) -> FloatMatrix:
-        rows = np.array([self.roster.rows[id_] for id_ in ids], dtype=np.intp)
-        places, begins = postings.places(rows)
-        words, weighed = postings.words[places], weights[places]
-        asked = np.zeros((len(queries), len(self.vocabulary) + 1), dtype=np.float32)
+    def count_words(self, queries: Sequence[str]) -> NDArray[np.uint16]:
+        """Count the words of queries: a line each, a column for each word of the vocabulary."""
+        asked = np.zeros((len(queries), len(self.vocabulary) + 1), dtype=np.uint16)
         for line, query in zip(asked, queries, strict=True):
             for code in self.codes(query):
                 if code is not None:
-                    line[code] = 1 if once else line[code] + 1
-        return sum_rows(asked[:, words] * weighed, begins)
+                    line[code] += 1
+        return asked
 
-    def codes(self, query: str) -> list[int | None]:
-        """Return the numbers of a query's words, None for one that stands nowhere.
+    def score_rows(self, asked: NDArray[np.uint16], rows: NDArray[np.intp]) -> FloatMatrix:
+        """Return what `scores` does, of words that were counted, by rows."""
+        return self.postings.sum(self._weights, asked, rows)
 
-        Asked several times for each query, and read once.
-        """
-        codes = self._read_queries.get(query)
-        if codes is None:
-            codes = self._read(query)
-            if len(self._read_queries) >= _READ_QUERIES_KEPT:
-                self._read_queries.clear()
-            self._read_queries[query] = codes
-        return codes
+    def cover_names(self, asked: NDArray[np.uint16], rows: NDArray[np.intp]) -> FloatMatrix:
+        """Return what `name_coverage` does, of words that were counted, by rows."""
+        return self.names.sum(self._name_weights, np.minimum(asked, 1), rows)
 
-    def _read(self, query: str) -> list[int | None]:
-        stemmer = Stemmer()
-        words = split_words(query)
-        codes = [self.vocabulary.get(stem) for stem in stemmer.words(query)]
-        unknown = [place for place, code in enumerate(codes) if code is None][:_MAX_CORRECTED]
-        for place in unknown:
-            codes[place] = self._corrected(stemmer, words[place])
-        return codes
+    def _rows(self, ids: Sequence[EntryId]) -> NDArray[np.intp]:
+        return np.array([self.roster.rows[id_] for id_ in ids], dtype=np.intp)
 
-    def _corrected(self, stemmer: Stemmer, word: str) -> int | None:
-        """Return the word that was probably meant: of those one edit away, the most frequent."""
-        near = stemmer.stems(near_spellings(word))
-        known = [self.vocabulary[w] for w in near if w in self.vocabulary]
-        return max(known, key=lambda code: (self._frequency[code], -code), default=None)
+    def codes(self, query: str) -> Sequence[int | None]:
+        """Return the numbers of a query's words, None for one that stands nowhere."""
+        return self._query_words.codes(query)
 
     def all_scores(self, query: str) -> FloatVector:
         """Return the score of every row, in the roster's order."""
@@ -216,12 +173,12 @@ def _forget_unused(
 
 
 def _best(scores: FloatVector, k: int) -> NDArray[np.intp]:
-    found = np.flatnonzero(scores > 0)
-    if len(found) > k:
-        cut = np.partition(scores[found], len(found) - k)[len(found) - k]
-        found = found[scores[found] >= cut]
-    order = np.argsort(-scores[found], kind="stable")[: max(k, 0)]
-    return found[order]
+    rows = np.flatnonzero(scores > 0)
+    found = scores[rows]
+    if 0 < k < len(rows):
+        kept = found >= np.partition(found, len(rows) - k)[len(rows) - k]
+        rows, found = rows[kept], found[kept]
+    return rows[np.argsort(-found, kind="stable")[: max(k, 0)]]
 
 
 def _open_engine(scores: dict[str, Any]) -> _Engine:

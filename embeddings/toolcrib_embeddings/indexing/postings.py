@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,13 +38,20 @@ class Postings:
     @classmethod
     def of(cls, texts: Iterable[Sequence[int]]) -> Postings:
         """Count the words of each text."""
-        pairs = [np.unique(np.array(t, dtype=np.int32), return_counts=True) for t in texts]
-        lengths = [len(words) for words, _ in pairs]
-        none = [np.empty(0, dtype=np.int32)]
+        said, lengths = array("i"), array("i")
+        for text in texts:
+            said.extend(text)
+            lengths.append(len(text))
+        words = np.array(said, dtype=np.int64)
+        row_of = np.repeat(np.arange(len(lengths)), lengths)
+        # One number for a word in a row, so that all rows are counted at once.
+        size = int(words.max(initial=0)) + 1
+        found, counts = np.unique(row_of * size + words, return_counts=True)
+        starts = np.searchsorted(found, size * np.arange(len(lengths) + 1))
         return cls(
-            np.concatenate(([0], np.cumsum(lengths))).astype(np.int32),
-            np.concatenate(none + [words for words, _ in pairs]).astype(np.int32),
-            np.concatenate(none + [counts for _, counts in pairs]).astype(np.int32),
+            starts.astype(np.int32),
+            (found % size).astype(np.int32),
+            counts.astype(np.int32),
         )
 
     def followed_by(self, other: Postings) -> Postings:
@@ -72,7 +80,7 @@ class Postings:
         rarity = np.bincount(self.words, minlength=vocabulary_size)
         return {
             "data": self.weigh(vocabulary_size)[order],
-            "indices": row_of[order],
+            "indices": row_of[order].astype(np.intp),  # added at, half as fast through others
             "indptr": np.concatenate(([0], np.cumsum(rarity))).astype(np.int32),
             "num_docs": rows,
         }
@@ -92,20 +100,30 @@ class Postings:
         rarity = np.bincount(self.words, minlength=vocabulary_size)
         return np.log1p((rows - rarity + 0.5) / (rarity + 0.5)).astype(np.float32)
 
+    def sum(
+        self, weights: FloatVector, factors: NDArray[np.uint16], rows: NDArray[np.intp]
+    ) -> FloatMatrix:
+        """Sum what the words of rows weigh, each times its factor; ``weights`` as `weigh` gives.
+
+        ``factors`` has a column for each word; shape ``(len(factors), len(rows))``.
+        """
+        places, begins = self.places(rows)
+        words, weighed = self.words[places].astype(np.intp), weights[places]
+        # One zero more, so that a row that is empty, or begins at the end, sums to nothing.
+        values = np.zeros((len(factors), len(words) + 1), dtype=np.float32)
+        for line, its in zip(values[:, :-1], factors, strict=True):
+            np.multiply(its[words], weighed, out=line)
+        sums = np.add.reduceat(values, begins[:-1], axis=1)
+        sums[:, begins[1:] == begins[:-1]] = 0
+        return sums
+
     def places(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return where the words of the given rows stand, and where each row's begin therein."""
-        lengths = np.diff(self.starts)[rows]
+        first = self.starts[rows]
+        lengths = self.starts[rows + 1] - first
         begins = np.concatenate(([0], np.cumsum(lengths)))
-        shift = np.repeat(self.starts[:-1][rows] - begins[:-1], lengths)
+        shift = np.repeat(first - begins[:-1], lengths)
         return np.arange(int(begins[-1])) + shift, begins
-
-
-def sum_rows(values: FloatMatrix, begins: NDArray[np.intp]) -> FloatMatrix:
-    """Sum stretches of each line of a matrix: one column for each but the last of ``begins``."""
-    # One zero more, so that a stretch that is empty, or begins at the end, sums to nothing.
-    padded = np.concatenate((values, np.zeros((len(values), 1), dtype=np.float32)), axis=1)
-    sums = np.add.reduceat(padded, begins[:-1], axis=1)
-    return np.where(np.diff(begins) > 0, sums, 0).astype(np.float32)
 
 
 def _stable_order(words: IntVector) -> NDArray[np.intp]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,51 +21,13 @@ from toolcrib_embeddings.documents.needs import NO_FACTS, Facts
 from toolcrib_embeddings.documents.needs_graph import Member
 from toolcrib_embeddings.documents.needs_links import Links, names_abroad
 from toolcrib_embeddings.documents.words import split_words
-from toolcrib_registry.types import EntryId, EntryKind, Revision, ServerName
+from toolcrib_registry.types import EntryId, EntryKind, Revision
 
-_KINDS: Final = tuple(EntryKind)
-_NO_SERVER: Final = -1
+from .labels import CODES, KINDS, NO_SERVER, Label, Labels
+from .scope import EVERYTHING, Scope
+
 _REMEMBERED_SCOPES: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a search may find; None is everything."""
-
-    kinds: frozenset[EntryKind] | None = None
-    servers: frozenset[ServerName] | None = None
-    tags: frozenset[str] | None = None
-    """All of them must be on the entry."""
-    read_only: bool | None = None
-    """True leaves what says that it only reads, False the rest."""
-    destructive: bool | None = None
-    """False leaves what says that it destroys nothing, or only reads; True the rest."""
-    ids: frozenset[EntryId] | None = None
-    """Only these entries."""
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        kinds: Collection[EntryKind] | None = None,
-        servers: Collection[ServerName] | None = None,
-        tags: Collection[str] | None = None,
-        read_only: bool | None = None,
-        destructive: bool | None = None,
-        ids: Collection[EntryId] | None = None,
-    ) -> Scope:
-        """Build one from any collections."""
-        return cls(
-            None if kinds is None else frozenset(kinds),
-            None if servers is None else frozenset(servers),
-            None if tags is None else frozenset(tags),
-            read_only,
-            destructive,
-            None if ids is None else frozenset(ids),
-        )
-
-
-EVERYTHING: Final = Scope()
+_UNREAD: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,109 +43,33 @@ class Move:
     """Which of the upserts got a row: the last one for each id."""
 
 
-class Label(NamedTuple):
-    """What is known of a row beside its kind and server."""
-
-    local_name: str
-    tags: tuple[str, ...] = ()
-    read_only: bool | None = None
-    destructive: bool | None = None
-    depends_on: tuple[str, ...] = ()
-    facts: Facts = NO_FACTS
-    imported: bool = False
-    added_at_s: float = 0.0
-    revision: int = 0
-    """The change that last touched the entry, as it is here."""
-
-    @property
-    def destroys(self) -> bool:
-        """Whether it may destroy something, as MCP reads silence: yes, unless it only reads."""
-        return self.destructive is not False and self.read_only is not True
-
-
-@dataclass(frozen=True, slots=True)
-class _Labels:
-    """What rows are filtered by; kinds and servers as numbers."""
-
-    kinds: NDArray[np.uint8]
-    servers: NDArray[np.int32]
-    server_names: tuple[ServerName, ...]
-    others: tuple[Label, ...]
-
-    @classmethod
-    def of(
-        cls,
-        kinds: Iterable[EntryKind],
-        servers: Iterable[ServerName | None],
-        others: Iterable[Label],
-        *,
-        known: Sequence[ServerName] = (),
-    ) -> _Labels:
-        codes: dict[ServerName | None, int] = {name: code for code, name in enumerate(known)}
-        listed = [_NO_SERVER if s is None else codes.setdefault(s, len(codes)) for s in servers]
-        return cls(
-            np.array([_KINDS.index(kind) for kind in kinds], dtype=np.uint8),
-            np.array(listed, dtype=np.int32),
-            tuple(name for name in codes if name is not None),
-            tuple(others),
-        )
-
-    def followed_by(self, upserts: Sequence[Document]) -> _Labels:
-        new = _Labels.of(
-            [document.kind for document in upserts],
-            [document.server for document in upserts],
-            [_label(document) for document in upserts],
-            known=self.server_names,
-        )
-        kinds = np.concatenate((self.kinds, new.kinds))
-        servers = np.concatenate((self.servers, new.servers))
-        return _Labels(kinds, servers, new.server_names, (*self.others, *new.others))
-
-    def rows(self, source: NDArray[np.intp]) -> _Labels:
-        others = tuple(map(self.others.__getitem__, source.tolist()))
-        return _Labels(self.kinds[source], self.servers[source], self.server_names, others)
-
-
-def _label(document: Document) -> Label:
-    return Label(
-        document.local_name or document.name,
-        document.tags,
-        document.read_only,
-        document.destructive,
-        document.depends_on,
-        document.facts,
-        document.imported,
-        document.added_at_s,
-        document.revision,
-    )
-
-
 class Roster:
     """An immutable table of rows."""
 
-    def __init__(self, ids: Sequence[EntryId], labels: _Labels, links: Links | None = None) -> None:
+    def __init__(self, ids: Sequence[EntryId], labels: Labels, links: Links | None = None) -> None:
         """Take rows that are sorted by id already; see `empty` and `load`."""
         self.ids = tuple(ids)
         self.rows: Mapping[EntryId, int] = dict(zip(self.ids, range(len(self.ids)), strict=True))
         self._labels = labels
         self._masks: dict[Scope, NDArray[np.bool_]] = {}
         self._links = links or Links()
-        self._plain_names: dict[int, str] = {}
+        self._names: dict[tuple[int, str], int] = {}
+        self._name_codes = np.full(len(self.ids), _UNREAD, dtype=np.int32)
         self._rows_by_name: Mapping[str, Sequence[int]] | None = None
         self._lock = threading.Lock()
 
     @classmethod
     def empty(cls) -> Roster:
         """Return a roster of no row."""
-        return cls((), _Labels.of((), (), ()))
+        return cls((), Labels.of((), (), ()))
 
     def dump(self) -> dict[str, list[Any]]:
         """Render it as JSON data."""
         names = self._labels.server_names
         return {
             "ids": list(self.ids),
-            "kinds": [_KINDS[int(code)].value for code in self._labels.kinds],
-            "servers": [None if c == _NO_SERVER else names[c] for c in self._labels.servers],
+            "kinds": [KINDS[int(code)].value for code in self._labels.kinds],
+            "servers": [None if c == NO_SERVER else names[c] for c in self._labels.servers],
             "labels": [list(label) for label in self._labels.others],
         }
 
@@ -203,7 +89,7 @@ class Roster:
             )
             for name, tags, read_only, destructive, depends_on, facts, *others in data["labels"]
         ]
-        return cls(data["ids"], _Labels.of(kinds, data["servers"], labels))
+        return cls(data["ids"], Labels.of(kinds, data["servers"], labels))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -222,10 +108,14 @@ class Roster:
         source[arrived] = len(self) + np.arange(len(last))
         newcomers = tuple(last.values())
         labels = self._labels.followed_by([upserts[number] for number in newcomers]).rows(source)
-        left = (self._server_of(self.rows[id_]) for id_ in removals if id_ in self.rows)
-        moved = (self._server_of(self.rows[id_]) for id_ in last if id_ in self.rows)
+        left = (self._labels.server(self.rows[id_]) for id_ in removals if id_ in self.rows)
+        moved = (self._labels.server(self.rows[id_]) for id_ in last if id_ in self.rows)
         changed = {*left, *moved, *(upserts[number].server for number in newcomers)}
         return Move(Roster(ids, labels, self._links.without(changed)), source, newcomers)
+
+    def take_ids(self, rows: NDArray[np.intp]) -> tuple[EntryId, ...]:
+        """Return the ids of rows, in their order."""
+        return tuple(map(self.ids.__getitem__, rows.tolist()))
 
     def revisions(self) -> dict[EntryId, Revision]:
         """Tell for each row which change last touched it, as it is here."""
@@ -236,28 +126,32 @@ class Roster:
         """Return what is known of a row."""
         return self._labels.others[row]
 
-    def plain_name(self, row: int) -> str:
-        """Return a row's name without case and punctuation; remembered."""
-        name = self._plain_names.get(row)
-        if name is None:
-            name = " ".join(split_words(self._labels.others[row].local_name)).lower()
-            self._plain_names[row] = name
-        return name
+    def name_codes(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+        """Return a number for kind and name of each row; remembered.
+
+        Rows whose names differ in case and punctuation alone have the same.
+        """
+        codes = self._name_codes[rows]
+        if codes.min(initial=0) == _UNREAD:
+            with self._lock:
+                unread: list[int] = rows[codes == _UNREAD].tolist()
+                for row in unread:
+                    plain = " ".join(split_words(self._labels.others[row].local_name)).lower()
+                    name = (int(self._labels.kinds[row]), plain)
+                    self._name_codes[row] = self._names.setdefault(name, len(self._names))
+            codes = self._name_codes[rows]
+        return codes
 
     def server_codes(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
         """Return a number for the server of each row; rows of one server have the same."""
         return self._labels.servers[rows]
-
-    def _server_of(self, row: int) -> ServerName | None:
-        code = int(self._labels.servers[row])
-        return None if code == _NO_SERVER else self._labels.server_names[code]
 
     def needs(self, row: int) -> list[tuple[int, str]]:
         """Tell which rows a row needs by what the schemas say, and why, the surest first.
 
         A live server's tools need tools of that server alone; see `find_named` for imported ones.
         """
-        server, label = self._server_of(row), self._labels.others[row]
+        server, label = self._labels.server(row), self._labels.others[row]
         if server is None or label.facts == NO_FACTS:
             return []
         read = partial(self._members, int(self._labels.servers[row]))
@@ -273,7 +167,7 @@ class Roster:
         return list(found.items())
 
     def _members(self, server: int) -> list[tuple[EntryId, Member]]:
-        tools = self._labels.kinds == _KINDS.index(EntryKind.TOOL)
+        tools = self._labels.kinds == CODES[EntryKind.TOOL]
         rows = np.flatnonzero(tools & (self._labels.servers == server)).tolist()
         labels = ((row, self._labels.others[row]) for row in rows)
         return [
@@ -316,24 +210,7 @@ class Roster:
             return self._masks[scope]
 
     def _compute_mask(self, scope: Scope) -> NDArray[np.bool_]:
-        mask = np.ones(len(self), dtype=np.bool_)
-        if scope.kinds is not None:
-            mask &= np.isin(self._labels.kinds, [_KINDS.index(kind) for kind in scope.kinds])
-        if scope.servers is not None:
-            names = self._labels.server_names
-            mask &= np.isin(
-                self._labels.servers, [c for c, name in enumerate(names) if name in scope.servers]
-            )
+        mask = self._labels.mask(scope)
         if (ids := scope.ids) is not None:
             mask &= np.array([id_ in ids for id_ in self.ids], dtype=np.bool_)
-        if scope.tags is not None or scope.read_only is not None or scope.destructive is not None:
-            mask &= np.array([_fits(label, scope) for label in self._labels.others], dtype=np.bool_)
         return mask
-
-
-def _fits(label: Label, scope: Scope) -> bool:
-    return (
-        (scope.tags is None or scope.tags <= set(label.tags))
-        and (scope.read_only is None or (label.read_only is True) == scope.read_only)
-        and (scope.destructive is None or label.destroys == scope.destructive)
-    )

@@ -12,12 +12,12 @@ import hashlib
 import json
 import logging
 import mmap
-import os
-import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+
+from toolcrib_registry.files import write_whole
 
 SNAPSHOT_FORMAT: Final = 4
 MANIFEST: Final = "manifest.json"
@@ -92,8 +92,8 @@ def write_snapshot(
         for name, part in parts.items():
             file = _file_name(name, hashes[name])
             if not (name in known and (folder / file).is_file()):
-                _write(folder, file, part)
-        _write(folder, MANIFEST, _render_manifest(header, hashes))
+                write_whole(folder / file, *_pieces(part))
+        write_whole(folder / MANIFEST, _render_manifest(header, hashes))
         _remove_all_but(folder, {_file_name(name, digest) for name, digest in hashes.items()})
     return hashes
 
@@ -214,30 +214,6 @@ def _read(file: Path) -> bytes:
         raise SnapshotInvalid(f"{file.name} is missing") from error
     except OSError as error:
         raise SnapshotInvalid(f"{file.name} cannot be read: {error}") from error
-
-
-def _write(folder: Path, name: str, part: Part) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f"{name}.tmp-", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.writelines(_pieces(part))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(folder / name)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # folders cannot be opened there
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove_all_but(folder: Path, keep: Iterable[str]) -> None:

@@ -5,8 +5,9 @@ The weights were chosen once, on the average over eight sets; see docs/adr/0014-
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -72,21 +73,24 @@ def fuse(evidence: Evidence) -> Fused:
     signal, of the same server, is at least as good in the sum.
     """
     weighed = {
-        name: weight
-        * np.stack([standardise(line, evidence.recalled) for line in evidence.signals[name]])
+        name: weight * standardise(evidence.signals[name], evidence.recalled)
         for name, weight in WEIGHTS.items()
     }
-    total = np.sum(list(weighed.values()), axis=0)
-    steps = total[1:]
+    steps = _sum_up([lines[1:] for lines in weighed.values()])
     whole = 1.0 if not len(steps) else 1 - STEP_WEIGHT
-    summands = {name: (whole * lines[0]).astype(np.float32) for name, lines in weighed.items()}
+    summands = {name: whole * lines[0] for name, lines in weighed.items()}
     if len(steps):
-        summands[STEP] = (STEP_WEIGHT * steps.max(axis=0)).astype(np.float32)
-    scores = np.sum(list(summands.values()), axis=0)
+        summands[STEP] = STEP_WEIGHT * steps.max(axis=0)
+    scores = _sum_up(summands.values())
     summands[SERVER] = SERVER_WEIGHT * server_shares(scores, evidence.servers)
     if evidence.learned is not None:
         summands[LEARNED] = evidence.learned
-    return Fused(np.stack(list(summands.values())).sum(axis=0), summands, steps)
+    return Fused(_sum_up(summands.values()), summands, steps)
+
+
+def _sum_up(arrays: Iterable[FloatMatrix]) -> FloatMatrix:
+    """Add arrays of one shape, in their order; there is at least one."""
+    return reduce(np.add, arrays)
 
 
 def add_signal(fused: Fused, name: str, given: FloatVector, chosen: NDArray[np.intp]) -> Fused:
@@ -109,9 +113,9 @@ def server_shares(scores: FloatVector, servers: NDArray[np.int32]) -> FloatVecto
     if not len(scores):
         return scores
     odds = np.exp((scores - scores.max()) / SERVER_TEMPERATURE)
-    _, codes, counts = np.unique(servers, return_inverse=True, return_counts=True)
+    codes = servers - servers.min()  # some have no server, whose number is below 0
     shares = np.bincount(codes, weights=odds) / odds.sum()
-    says_something = counts < _MOST_OF_ONE_SERVER * len(scores)
+    says_something = np.bincount(codes) < _MOST_OF_ONE_SERVER * len(scores)
     return np.where(says_something, shares, 0)[codes].astype(np.float32)
 
 

@@ -100,12 +100,14 @@ def interact(
     # Whole numbers far below what single precision holds exactly, whatever the order of the sums.
     mine, theirs = vectors(asked.rows), vectors(rows)
     likeness = multiply(theirs.astype(np.float32), mine.T.astype(np.float32))
+    # A line for each token of the query: maxima of long lines take a third of those of short ones.
+    likeness = np.ascontiguousarray(likeness.T)
     weight = weights[pieces(rows)]
-    nearest = likeness.max(axis=1).astype(np.int64)
+    nearest = likeness.max(axis=0).astype(np.int64)
     spoken_of = _share(np.add.reduceat(weight * nearest, starts), np.add.reduceat(weight, starts))
-    covering = np.maximum.reduceat(likeness, starts, axis=0).astype(np.int64)
+    covering = np.maximum.reduceat(likeness, starts, axis=1).astype(np.int64)
     of_step = asked.inside * weights[pieces(asked.rows)]
-    covered = _share(covering @ of_step.T, of_step.sum(axis=1)).max(axis=1)
+    covered = _share((of_step @ covering).T, of_step.sum(axis=1)).max(axis=1)
     return spoken_of.astype(np.float32), covered.astype(np.float32)
 
 

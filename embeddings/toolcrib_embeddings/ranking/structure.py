@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,7 @@ _MAX_DEPENDENCIES: Final = 16
 """Of one hit, nearest first: declarations of others must not fill an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A row in an answer, and why it stands there."""
 
     row: int
@@ -36,7 +34,7 @@ class Placed:
 
 
 def fold(
-    ranked: Sequence[int],
+    ranked: NDArray[np.intp],
     vectors: FloatMatrix,
     roster: Roster,
     *,
@@ -45,36 +43,36 @@ def fold(
 ) -> list[Placed]:
     """Put rows that are the same tool at several servers in one place, that of the best of them.
 
-    ``vectors`` has a unit row for each of ``ranked``. The same tool: the same kind and name, but
+    ``vectors`` has a unit row for each of the roster's. The same tool: the same kind and name, but
     for case and punctuation, and nearly the same meaning. The one that the registry has known
     longest stands for them, so that a copy does not push aside what it copies. There are at most
     ``most`` places, and those of the rows in ``kept``.
     """
     groups: list[list[int]] = []
-    by_name: dict[tuple[str, str], list[int]] = {}
-    servers = roster.server_codes(np.array(ranked, dtype=np.intp))
-    for place, row in enumerate(ranked):
-        kind = roster.ids[row].partition(":")[0]
-        alike = by_name.setdefault((kind, roster.plain_name(row)), [])
-        if not alike and len(groups) >= most and row not in kept:
-            continue
-        leaders = [groups[number][0] for number in alike]
-        found = _find_same(leaders, place, vectors, servers) if leaders else None
+    by_name: dict[int, list[list[int]]] = {}
+    names, servers = roster.name_codes(ranked).tolist(), roster.server_codes(ranked).tolist()
+    server_of = dict(zip(ranked.tolist(), servers, strict=True))
+    for row, name in zip(server_of, names, strict=True):
+        alike = by_name.get(name)
+        if alike is None:
+            if len(groups) >= most and row not in kept:
+                continue
+            alike = by_name[name] = []
+        others = [group for group in alike if server_of[group[0]] != server_of[row]]
+        found = _find_same(others, row, vectors) if others else None
         if found is None:
-            alike.append(len(groups))
-            groups.append([place])
+            alike.append([row])
+            groups.append(alike[-1])
         else:
-            groups[alike[found]].append(place)
-    return [_folded([ranked[place] for place in group], roster) for group in groups]
+            found.append(row)
+    return [_folded(group, roster) for group in groups]
 
 
-def _find_same(
-    leaders: Sequence[int], place: int, vectors: FloatMatrix, servers: NDArray[np.int32]
-) -> int | None:
-    others = np.array(leaders, dtype=np.intp)
-    alike = vectors[others] @ vectors[place] >= _SAME_MEANING
-    same = alike & (servers[others] != servers[place])
-    return int(np.argmax(same)) if same.any() else None
+def _find_same(groups: Sequence[list[int]], row: int, vectors: FloatMatrix) -> list[int] | None:
+    if len(groups) == 1:
+        return groups[0] if vectors[groups[0][0]] @ vectors[row] >= _SAME_MEANING else None
+    same = vectors[[group[0] for group in groups]] @ vectors[row] >= _SAME_MEANING
+    return groups[int(np.argmax(same))] if same.any() else None
 
 
 def _folded(rows: Sequence[int], roster: Roster) -> Placed:

@@ -13,7 +13,8 @@ from toolcrib_embeddings.abstention.signals import Background, Rarity, SearchSig
 from toolcrib_embeddings.documents.corpus import Component
 from toolcrib_embeddings.documents.words import split_words
 from toolcrib_embeddings.encoding.encoder import Encoder
-from toolcrib_embeddings.indexing.lexical import Bm25Index, Stemmer
+from toolcrib_embeddings.indexing.lexical import Bm25Index
+from toolcrib_embeddings.indexing.stemming import Stemmer
 from toolcrib_embeddings.testing import HashEncoder
 
 TOOLS = {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from toolcrib_embeddings.documents.corpus import Document
 from toolcrib_embeddings.indexing.index import FaissIndex
-from toolcrib_embeddings.indexing.roster import Scope
+from toolcrib_embeddings.indexing.scope import Scope
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import EntryKind, ServerName, entry_id
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolcrib_embeddings.documents.corpus import Document
-from toolcrib_embeddings.indexing.lexical import Bm25Index, Stemmer
+from toolcrib_embeddings.indexing.lexical import Bm25Index
 from toolcrib_embeddings.indexing.postings import K1, B
-from toolcrib_embeddings.indexing.roster import Scope
+from toolcrib_embeddings.indexing.scope import Scope
+from toolcrib_embeddings.indexing.stemming import Stemmer
 from toolcrib_registry.types import EntryKind, ServerName, entry_id
 
 

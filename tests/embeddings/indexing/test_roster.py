@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolcrib_embeddings.documents.corpus import Document
-from toolcrib_embeddings.indexing.roster import EVERYTHING, Roster, Scope
+from toolcrib_embeddings.indexing.roster import Roster
+from toolcrib_embeddings.indexing.scope import EVERYTHING, Scope
 from toolcrib_registry.types import EntryId, EntryKind, ServerName, entry_id
 
 _KINDS = st.sampled_from(list(EntryKind))

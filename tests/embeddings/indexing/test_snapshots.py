@@ -158,5 +158,5 @@ def test_readers_beside_a_writer_always_read_a_whole_snapshot(tmp_path: Path):
         digit = str(n % 10).encode()
         write_snapshot(tmp_path, HEADER, {"a": digit * 1000, "b": digit * 1000})
     stop.set()
-    reader.join(timeout=10)
+    reader.join(timeout=30)
     assert mixed == []
