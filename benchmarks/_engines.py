@@ -19,7 +19,8 @@ import numpy as np
 from _sets import read_documents, read_queries
 
 from toolcrib_embeddings import Document
-from toolcrib_embeddings.indexing.lexical import Bm25Index, Stemmer
+from toolcrib_embeddings.indexing.lexical import Bm25Index
+from toolcrib_embeddings.indexing.stemming import Stemmer
 
 K = 100
 DIMENSION = 384

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from toolcrib_embeddings import Document
 from toolcrib_embeddings.documents.corpus import Component
-from toolcrib_embeddings.indexing.lexical import Stemmer
+from toolcrib_embeddings.indexing.stemming import Stemmer
 
 SAME_WORDS = 0.5
 """Share of what two descriptions say, in words weighed by rarity, that both of them say."""

@@ -34,7 +34,8 @@ from toolcrib_embeddings.abstention.calibration import Calibration, Constants, s
 from toolcrib_embeddings.abstention.confirmation import Answered, confirm
 from toolcrib_embeddings.abstention.probes import choose, make_probes, measure_probes
 from toolcrib_embeddings.abstention.signals import Background, Rarity, SearchSignals, joint_evidence
-from toolcrib_embeddings.indexing.lexical import Bm25Index, Stemmer
+from toolcrib_embeddings.indexing.lexical import Bm25Index
+from toolcrib_embeddings.indexing.stemming import Stemmer
 
 RADII = {"tools": 1.01, "alike 0.8": 0.8, "alike 0.7": 0.7, "alike 0.6": 0.6, "alike 0.5": 0.5}
 KINDS = (*RADII, "other sets", "foreign")

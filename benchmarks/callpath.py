@@ -32,8 +32,8 @@ from toolcrib_server.invocation.audit import AuditLog
 from toolcrib_server.invocation.invoker import Invoker
 from toolcrib_server.invocation.policy import Policies
 from toolcrib_server.invocation.quota import KeyQuota
-from toolcrib_server.upstream.interaction import ALONE, Interaction
-from toolcrib_server.upstream.mirroring import NO_HEADERS, HeaderMap
+from toolcrib_server.upstream.lists.mirroring import NO_HEADERS, HeaderMap
+from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
 
 ROUNDS = 7
 TEXT = "a line that a tool may well answer with"

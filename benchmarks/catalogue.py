@@ -24,8 +24,9 @@ import anyio
 import psutil
 
 from toolcrib_embeddings.encoding.encoder import Encoder, Encoding, SentenceTransformerEncoder
+from toolcrib_embeddings.encoding.forwarding import ForwardingEncoder
 from toolcrib_embeddings.queries.steps import Span
-from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
+from toolcrib_embeddings.vectors import FloatMatrix
 from toolcrib_server.runtime import open_runtime
 from toolcrib_server.settings import Settings
 from toolcrib_server.sync.imports import read_import
@@ -45,44 +46,28 @@ QUERIES = [
 ]
 
 
-class TimedEncoder:
+class TimedEncoder(ForwardingEncoder):
     """An encoder that adds up the time spent inside it."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+        super().__init__(encoder)
         self.spent_s = 0.0
-
-    @property
-    def id(self) -> str:
-        return self._encoder.id
-
-    @property
-    def dimension(self) -> int:
-        return self._encoder.dimension
 
     def encode(
         self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
     ) -> FloatMatrix:
         with self._timed():
-            return self._encoder.encode(texts, on_progress=on_progress)
-
-    @property
-    def token_id(self) -> str | None:
-        return self._encoder.token_id
-
-    @property
-    def rarity(self) -> FloatVector:
-        return self._encoder.rarity
+            return super().encode(texts, on_progress=on_progress)
 
     def encode_documents(
         self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
     ) -> Encoding:
         with self._timed():
-            return self._encoder.encode_documents(texts, on_progress=on_progress)
+            return super().encode_documents(texts, on_progress=on_progress)
 
     def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
         with self._timed():
-            return self._encoder.encode_query(text, spans)
+            return super().encode_query(text, spans)
 
     @contextmanager
     def _timed(self) -> Generator[None]:

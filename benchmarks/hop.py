@@ -19,7 +19,7 @@ import anyio
 from calls import free_port, wait_for
 
 from toolcrib_registry.types import HttpTransport, Server, ServerName
-from toolcrib_server.upstream.pool import ConnectionPool
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 ECHO = '''
 import sys

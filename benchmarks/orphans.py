@@ -42,28 +42,28 @@ def main() -> None:
     args = parser.parse_args()
     started = time.monotonic()
     count = measure(args.runs, seed=args.seed, jobs=args.jobs)
-    left = [*count.orphans, *orphans.wardens_left()]
     print()
     for kind, killed in sorted(count.killed.items()):
         print(f"{kind:16}{killed:>5} killed")
-    for fault in (*left, *count.unhealed):
+    for fault in (*count.orphans, *count.unhealed):
         print(f"\n{fault}")
     seconds = time.monotonic() - started
     print(
-        f"\n{count.runs} runs: {len(left)} orphans, {len(count.unhealed)} unhealed; the last of a "
-        f"family was gone {count.longest_s:.1f} s after the kill at the latest; {seconds:.0f} s"
+        f"\n{count.runs} runs: {len(count.orphans)} orphans, {len(count.unhealed)} unhealed; the "
+        f"last of a family was gone {count.longest_s:.1f} s after the kill at the latest; "
+        f"{seconds:.0f} s"
     )
     if args.json:
         figures = {
             "runs": count.runs,
             "killed": dict(count.killed),
-            "orphans": left,
+            "orphans": count.orphans,
             "unhealed": count.unhealed,
             "longest_s": round(count.longest_s, 2),
             "seconds": round(seconds, 1),
         }
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
-    sys.exit(bool(left or count.unhealed))
+    sys.exit(bool(count.orphans or count.unhealed))
 
 
 if __name__ == "__main__":

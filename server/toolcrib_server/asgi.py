@@ -60,6 +60,7 @@ def build_app(runtime: Runtime, *, stopping: Callable[[], bool] = not_stopping) 
             registrar=runtime.registrar,
             indexer=runtime.indexer,
             feedback=runtime.feedback,
+            needs=runtime.needs,
             routing=runtime.routing,
             read_stderr=runtime.stderr_logs.read,
             keys=keys,

@@ -11,7 +11,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from .upstream.family import end_leftovers
+from .upstream.processes.family import end_leftovers
 
 _FILE: Final = "serving.lock"
 _TRY_AGAIN_S: Final = 5.0

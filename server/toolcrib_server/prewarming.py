@@ -14,7 +14,7 @@ from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Server, ServerName
 
-from .upstream.pool import ConnectionPool
+from .upstream.pool.pool import ConnectionPool
 
 logger = logging.getLogger(__name__)
 

@@ -52,6 +52,13 @@ class Settings(BaseSettings):
             "`base` is the bundled one as published. Unless given, the bundled one tuned to tools."
         ),
     )
+    token_head: Path | None = Field(
+        default=None,
+        description=(
+            "A .safetensors head of the second stage, as `python -m toolcrib_embeddings.training "
+            "late` makes it for this encoder. Unless given, the one that Toolcrib has for it."
+        ),
+    )
     document_weights: Annotated[dict[str, float], NoDecode] = Field(
         default={},
         description="What parts of an entry weigh in its vector, as JSON: "
@@ -302,7 +309,7 @@ class Settings(BaseSettings):
         ge=1,
         description=(
             "How often it is asked in an hour, at most, to write questions in the background; and "
-            "as often to read queries."
+            "as often to read queries: by all processes that share the registry."
         ),
     )
     writer_budget_ms: float = Field(

@@ -104,3 +104,10 @@ class Facts:
         return Malformed(
             f"{key!r} must be {expected}, not {type(value).__name__} {str(value)[:60]!r}"
         )
+
+
+def positive(value: object) -> int | None:
+    """Read a count that no row need have: what is no whole number above 0 is unknown."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if value > 0 else None

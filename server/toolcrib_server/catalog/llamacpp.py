@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from toolcrib_registry.types import JsonObject, Known, Model, ModelDescriptor, Offer
 
+from .facts import positive
+
 T = TypeVar("T")
 
 _OWNER: Final = "llamacpp"
@@ -30,7 +32,7 @@ def llamacpp_model(row: JsonObject, base: str, api_key: str | None, as_of: date)
     """Read the row. What runs on one's own machine costs nothing by the token."""
     source = f"endpoint:{base}"
     meta = cast("Mapping[str, Any]", row["meta"])
-    parameters, context = _count(meta.get("n_params")), _count(meta.get("n_ctx"))
+    parameters, context = positive(meta.get("n_params")), positive(meta.get("n_ctx"))
     kind = meta.get("ftype")
     modalities = _texts(cast("Mapping[str, Any]", row.get("architecture") or {}))
     return Model(
@@ -68,12 +70,6 @@ def _name(listed: str) -> str:
 
 def _known(value: T | None, source: str, as_of: date) -> Known[T] | None:
     return Known(value, source, as_of) if value else None
-
-
-def _count(value: object) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if value > 0 else None
 
 
 def _texts(shape: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from typing import Any, cast
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Evaluation, Known, Launch, Model, ModelDescriptor, Offer
 from toolcrib_registry.wire import DescriptorIn, EvaluationIn, FactIn, LaunchIn, ModelIn, OfferIn
-from toolcrib_server.upstream.references import has_reference
-from toolcrib_server.upstream.sensitive import is_secret, split_args
+from toolcrib_server.upstream.config.references import has_reference
+from toolcrib_server.upstream.config.sensitive import is_secret, split_args
 
 _PLAIN = frozenset({"provider", "remote_model", "endpoint", "api_key", "launch", "evaluations"})
 _PLAIN_SOURCE = "api"

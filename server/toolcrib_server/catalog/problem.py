@@ -46,6 +46,8 @@ def parse_object(line: str | bytes) -> JsonObject:
     text = line.removeprefix("\ufeff") if isinstance(line, str) else line
     try:
         value: Any = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise Malformed("not text in UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON ({error})") from error
     return as_object(value)

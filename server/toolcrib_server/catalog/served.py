@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from toolcrib_registry.types import JsonObject, Known, Model, ModelDescriptor, Offer
 
-from .facts import Facts
+from .facts import Facts, positive
 from .llamacpp import is_llamacpp, llamacpp_model
 from .openrouter import openrouter_model
 
@@ -107,7 +107,7 @@ def _per_million(value: object) -> float | None:
 
 def _openai_model(row: JsonObject, base: str, api_key: str | None, as_of: date) -> Model:
     source = f"endpoint:{base}"
-    context = next((n for key in _CONTEXT_KEYS if (n := _count(row.get(key)))), None)
+    context = next((n for key in _CONTEXT_KEYS if (n := positive(row.get(key)))), None)
     return Model(
         name=row["id"],
         source_id=row["id"],
@@ -155,12 +155,6 @@ def _ollama_model(row: JsonObject, base: str, as_of: date) -> Model:
 def _billions(value: object) -> float | None:
     found = _SIZE.match(value.strip()) if isinstance(value, str) else None
     return float(found[1]) * _BILLIONS[found[2].upper()] if found else None
-
-
-def _count(value: object) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if value > 0 else None
 
 
 def _host(base: str) -> str:

@@ -15,7 +15,7 @@ from toolcrib_registry.types import (
     hash_content,
     qualified_name,
 )
-from toolcrib_server.upstream.names import MAX_SERVER_NAME_LENGTH, suggest_server_name
+from toolcrib_server.upstream.config.names import MAX_SERVER_NAME_LENGTH, suggest_server_name
 
 from .declared import read_declared, read_tags, read_title
 from .problem import Malformed, Problem, parse_rows

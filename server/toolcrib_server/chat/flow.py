@@ -21,12 +21,14 @@ class ChatFlow:
     _together: StreamedText | None
 
     async def chunks(self) -> AsyncIterator[Chunk]:
-        """Yield each chunk as soon as it is there.
+        """Yield each chunk as soon as it is there, with the model named as the registry does.
 
         Raises:
             UpstreamError: The answer ends before it is whole.
         """
+        model = self.flow.pick.candidate.model.name
         async for chunk in self.flow.chunks():
+            named = chunk.of_model(model)
             if self._together is not None:
-                self._together.add(chunk.content)
-            yield chunk
+                self._together.add(named.content)
+            yield named

@@ -12,7 +12,6 @@ from toolcrib_server.cascade.climbing import Climbed
 from toolcrib_server.cascade.plan import CascadePlan
 from toolcrib_server.invocation.figures import Measured
 from toolcrib_server.invocation.model_order import Answered, Failed, ModelOrder
-from toolcrib_server.invocation.picking import Pick
 
 from .request import ChatRequest
 
@@ -60,13 +59,14 @@ class Reply:
     climbed: Climbed | None = None
     examples: tuple[Example, ...] = ()
     shows_question: bool = False
+    remote_model: str | None = None
+    """What the provider called the model that answered, where it said so otherwise."""
 
 
 def reply_of(prepared: Prepared, answered: Answered) -> Reply:
     """Reply with what a model answered."""
     return Reply(
-        answer=answered.answer,
-        **_giver(answered.pick),
+        **_given(answered),
         failed=answered.failed,
         cost_usd=answered.measured.cost_usd,
         measured=answered.measured,
@@ -80,8 +80,7 @@ def climbed_reply(prepared: Prepared, climbed: Climbed, *, examples: tuple[Examp
     """Reply with what a cascade came to; ``examples`` are those that its answer was given with."""
     answered = climbed.answered
     return Reply(
-        answer=answered.answer,
-        **_giver(answered.pick),
+        **_given(answered),
         failed=answered.failed,
         cost_usd=climbed.cost_usd,
         measured=answered.measured,
@@ -96,7 +95,7 @@ def kept_reply(prepared: Prepared) -> Reply:
     kept = prepared.looked.kept if prepared.looked else None
     assert kept is not None, "only a hit has an answer"
     return Reply(
-        answer=kept.answer,
+        answer=named(kept.answer, kept.model),
         model=kept.model,
         provider=kept.provider,
         reasons=(_GIVEN_AGAIN,),
@@ -106,18 +105,42 @@ def kept_reply(prepared: Prepared) -> Reply:
     )
 
 
-class Giver(TypedDict):
-    """Who answers, and why."""
+def plain_reply(answered: Answered) -> Reply:
+    """Reply with what a model answered where no cache and no cascade is thought of."""
+    measured = answered.measured
+    return Reply(
+        **_given(answered),
+        failed=answered.failed,
+        cost_usd=measured.cost_usd,
+        measured=measured,
+    )
 
+
+def named(answer: JsonObject, model: str) -> JsonObject:
+    """Name the model in an answer, or in a part of one, as the registry does.
+
+    A provider's own name for it may be a file's path.
+    """
+    return answer if answer.get("model") == model else {**answer, "model": model}
+
+
+class Given(TypedDict):
+    """An answer, who gave it, and why."""
+
+    answer: JsonObject
     model: str
     provider: str | None
     reasons: tuple[str, ...]
+    remote_model: str | None
 
 
-def _giver(pick: Pick) -> Giver:
-    candidate = pick.candidate
+def _given(answered: Answered) -> Given:
+    candidate = answered.pick.candidate
+    model, remote = candidate.model.name, answered.answer.get("model")
     return {
-        "model": candidate.model.name,
+        "answer": named(answered.answer, model),
+        "model": model,
         "provider": candidate.provider,
-        "reasons": pick.reasons,
+        "reasons": answered.pick.reasons,
+        "remote_model": remote if isinstance(remote, str) and remote != model else None,
     }

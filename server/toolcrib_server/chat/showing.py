@@ -20,6 +20,7 @@ def own_view(reply: Reply) -> dict[str, Any]:
     return {
         "model": reply.model,
         "provider": reply.provider,
+        **({"remoteModel": reply.remote_model} if reply.remote_model else {}),
         "reasons": list(reply.reasons),
         "failed": [{"offer": f.candidate.label, "reason": f.error.detail} for f in reply.failed],
         **_measured_view(reply.measured),

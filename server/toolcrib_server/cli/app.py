@@ -17,6 +17,7 @@ from . import (
     domains,
     evaluating,
     feedback,
+    importing,
     learning,
     logging_in,
     logs,
@@ -27,6 +28,7 @@ from . import (
     selecting,
     servers,
     serving,
+    syncing,
     trust,
     views,
 )
@@ -43,15 +45,15 @@ app = typer.Typer(
 )
 
 app.command()(servers.add)
-app.command("import")(servers.import_file)
-app.command("refresh")(servers.refresh_models)
+app.command("import")(importing.import_file)
+app.command("refresh")(importing.refresh_models)
 app.command("list")(reading.list_entries)
 app.command()(reading.show)
 app.command()(logs.logs)
 app.command()(servers.remove)
 app.command()(servers.enable)
 app.command()(servers.disable)
-app.command()(servers.sync)
+app.command()(syncing.sync)
 app.command()(trust.approve)
 app.command()(trust.scan)
 app.command()(trust.policy)

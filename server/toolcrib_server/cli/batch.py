@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from toolcrib_registry.errors import InvalidInput
+from toolcrib_server.evaluation.queries import read_queries
 from toolcrib_server.gateway.answers import Wanted, show_answer
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.question import Filters, Stages
@@ -43,15 +43,15 @@ async def answer_batch(runtime: Runtime, batch: Batch, wanted: Wanted) -> None:
     """Answer every query of the file on standard output, in its order.
 
     Raises:
-        InvalidInput: The file cannot be read, or a line of it is no query.
+        InvalidInput: The file cannot be read, a line of it is no query, or two have one id.
     """
-    queries = list(read_queries(batch.file))
+    queries = read_queries(batch.file)
     await open_index(runtime)
     # A run has one line for each document: a near-duplicate is ranked where it stands itself.
     is_run = batch.format is Format.TREC
     stages = replace(batch.stages, fold=False) if is_run else batch.stages
     with progress("Searching") as bar:
-        for done, (qid, text) in enumerate(queries, start=1):
+        for done, (qid, text) in enumerate(queries.items(), start=1):
             answer = await runtime.selector.search(
                 text, k=batch.k, filters=batch.filters, stages=stages
             )
@@ -64,29 +64,6 @@ async def open_index(runtime: Runtime, *, quiet: bool = False) -> None:
     """Bring the index to the head, with a bar where that takes long."""
     with progress("Embedding", quiet=quiet) as bar:
         await runtime.indexer.catch_up(on_progress=bar)
-
-
-def read_queries(file: Path) -> Iterator[tuple[str, str]]:
-    """Read the id and the text of each query of a JSON lines file.
-
-    Raises:
-        InvalidInput: The file cannot be read, or a line of it is no query.
-    """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InvalidInput(f"{file} cannot be read: {why}.") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            yield str(row["id"]), str(row["text"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(
-                f"{file}: line {number} is not a JSON object with id and text ({error})."
-            ) from error
 
 
 def _run(qid: str, answer: Answer) -> Iterator[str]:

@@ -12,7 +12,7 @@ import typer
 from toolcrib_registry.errors import NotFound
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Change, ChangeAction, Revision, ServerName
-from toolcrib_server.rest.changes import edit_out, masked_change
+from toolcrib_server.rest.masked_changes import masked_change
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.sync.edits import Edit, EditKind, mark_up, say_edit
 from toolcrib_server.sync.feed import Feed, Wanted
@@ -160,6 +160,8 @@ def change_view(change: Change, *, diff: bool) -> dict[str, Any]:
     shown = masked_change(change)
     view: dict[str, Any] = plain(shown)
     if diff:
+        from toolcrib_server.rest.mapping.changes import edit_out  # noqa: PLC0415  # slow to import
+
         edits = [edit_out(edit) for edit in edits_of(shown)]
         view["diff"] = [edit.model_dump(mode="json", exclude_none=True) for edit in edits]
     return view

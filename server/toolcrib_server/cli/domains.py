@@ -106,10 +106,12 @@ def _put(name: str, file: Path, *, as_json: bool) -> None:
 
 def _read_texts(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InvalidInput(f"{file} cannot be read: {why}.") from error
+        # Not `splitlines`: it also ends a line at U+0085 or U+2028, which a text may hold.
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} cannot be read: it is not text in UTF-8.") from error
     numbered = enumerate(lines, start=1)
     return [_text(line, f"{file}: line {number}") for number, line in numbered if line.strip()]
 

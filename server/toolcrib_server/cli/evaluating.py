@@ -15,7 +15,7 @@ import typer
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_server.runtime import read_version
-from toolcrib_server.settings import Settings
+from toolcrib_server.runtime.encoder import open_encoder
 
 from .options import AsJson
 from .output import Progress, print_json, print_line, print_note, print_table, progress
@@ -23,7 +23,6 @@ from .running import read_settings
 
 if TYPE_CHECKING:
     # Slow to import, and other verbs have no use for it.
-    from toolcrib_embeddings import Encoder
     from toolcrib_embeddings.documents.representation import Representation
     from toolcrib_server.evaluation.evaluate import Plan
     from toolcrib_server.evaluation.results import Evaluation
@@ -97,7 +96,7 @@ def retrieval(
     try:
         evaluation = evaluate.evaluate(
             plan,
-            lambda: _open_encoder(settings),
+            lambda: open_encoder(settings),
             cache=settings.cache_dir / "evaluation",
             show_progress=show,
             command=shlex.join(["toolcrib", *sys.argv[1:]]),
@@ -156,7 +155,7 @@ def routing(
             repeats=repeats,
             seed=seed,
         ),
-        lambda: _open_encoder(settings),
+        lambda: open_encoder(settings),
         cache=settings.cache_dir / "evaluation",
         show_progress=lambda label: progress(label, quiet=quiet),
         command=shlex.join(["toolcrib", *sys.argv[1:]]),
@@ -224,13 +223,6 @@ def _find_representation(name: str) -> Representation:
     if name not in NAMED:
         raise InvalidInput(f"{name!r} is no representation. There are {', '.join(NAMED)}.")
     return NAMED[name]
-
-
-def _open_encoder(settings: Settings) -> Encoder:
-    from toolcrib_embeddings import SentenceTransformerEncoder  # noqa: PLC0415  # slow
-
-    cache = settings.cache_dir / "encoders"
-    return SentenceTransformerEncoder.open(cache, model=settings.encoder)
 
 
 def _show(evaluation: Evaluation, written: Sequence[Path], *, as_json: bool) -> None:

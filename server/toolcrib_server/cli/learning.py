@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import anyio.to_thread
 import typer
@@ -17,6 +17,7 @@ import typer
 from toolcrib_registry.errors import InvalidInput, NotFound
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.learning.mode import LearningMode
+from toolcrib_server.learning.refusing import Needs
 from toolcrib_server.learning.simulation import (
     JudgedQueries,
     Plan,
@@ -28,9 +29,9 @@ from toolcrib_server.learning.simulation import (
 from toolcrib_server.learning.standing import TenantState
 from toolcrib_server.runtime import Runtime
 
-from .needing import print_needs, read_needs, refuse
+from .needing import print_needs, refuse
 from .options import AsJson
-from .output import Progress, print_json, print_line, print_note, print_table, progress
+from .output import Progress, counted, print_json, print_line, print_note, print_table, progress
 from .running import read_settings, run
 
 if TYPE_CHECKING:
@@ -55,13 +56,15 @@ def status(as_json: AsJson = False) -> None:
 
     async def work(
         runtime: Runtime,
-    ) -> tuple[LearningMode, tuple[TenantState, ...], dict[str, Any]]:
+    ) -> tuple[LearningMode, tuple[TenantState, ...], Needs]:
         states = await runtime.feedback.states()
-        return runtime.feedback.mode, states, await read_needs(runtime)
+        return runtime.feedback.mode, states, await runtime.needs.read(now=True)
 
     mode, states, needs = run(work)
     if as_json:
-        print_json({"mode": mode, "tenants": states, **needs})
+        print_json(
+            {"mode": mode, "tenants": states, "needs": needs.learned, "refused": needs.refused}
+        )
         return
     print_line(f"Learning is {mode} (TOOLCRIB_LEARNING).")
     columns = ("TENANT", "OUTCOMES", "IN USE", "JUDGED AT", "BECAUSE")
@@ -116,7 +119,7 @@ def forget(
     """Forget outcomes, and all that was learned from them."""
     if everything == bool(tenant or principal or before):
         raise InvalidInput(
-            "Say whose outcomes to forget: --tenant, --principal, --before; or --all."
+            "Say whose outcomes to forget: --tenant, --principal, --before; or --all alone."
         )
     until = datetime.now(UTC) + timedelta(days=1) if everything else _aware(before)
 
@@ -127,7 +130,9 @@ def forget(
     if as_json:
         print_json({"forgotten": forgotten})
     else:
-        print_line(f"Forgot {forgotten} outcomes.")
+        print_line(f"Forgot {counted(forgotten, 'outcome')}.")
+        if not forgotten and not everything:
+            print_note("No outcome fits that. `toolcrib learning status` shows whose there are.")
 
 
 def _aware(at: datetime | None) -> datetime | None:
@@ -183,7 +188,9 @@ def _simulate_all(folders: Sequence[Path], plan: Plan) -> list[SetResult]:
 
     settings = read_settings()
     cache = settings.cache_dir
-    encoder = SentenceTransformerEncoder.open(cache / "encoders", model=settings.encoder)
+    encoder = SentenceTransformerEncoder.open(
+        cache / "encoders", model=settings.encoder, head=settings.token_head
+    )
     results: list[SetResult] = []
     for name, folder in find_sets(folders).items():
         judged = read_set(name, folder)

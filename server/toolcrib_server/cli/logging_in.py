@@ -14,15 +14,15 @@ import typer
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import HttpTransport, Server, ServerName, SseTransport
 from toolcrib_server.runtime import Runtime
+from toolcrib_server.upstream.config.references import resolve
 from toolcrib_server.upstream.oauth.browser import Browser, open_browser
 from toolcrib_server.upstream.oauth.login import Challenge, Login
 from toolcrib_server.upstream.oauth.logins import Logins
-from toolcrib_server.upstream.pool import ConnectionPool
-from toolcrib_server.upstream.references import resolve
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 from .options import AsJson
 from .output import print_json, print_line, print_note
-from .running import EXIT_UPSTREAM, run
+from .running import ACTOR, EXIT_UPSTREAM, run
 
 _SERVER = Annotated[str, typer.Argument(help="A registered server, reached by a URL.")]
 
@@ -68,7 +68,7 @@ def login(
         show = partial(_show, opens=browser)
         async with open_browser(show, port=port or await _known_port(kept)) as person:
             await _log_in(runtime, server, kept, None if machine else person)
-        reports = await runtime.reconciler.sync([server.name], actor="cli")
+        reports = await runtime.reconciler.sync([server.name], actor=ACTOR)
         _tell(kept, server.name, reports[0].error, as_json=as_json)
 
     run(work)

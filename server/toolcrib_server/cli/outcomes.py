@@ -22,12 +22,15 @@ from toolcrib_server.runtime import Runtime
 
 from .batch import open_index
 from .options import AsJson
-from .output import plain, print_json, print_line, print_note, print_table, progress
-from .running import EXIT_FAILED, run
+from .output import counted, plain, print_json, print_line, print_note, print_table, progress
+from .running import ACTOR, EXIT_FAILED, run
 
-_ACTOR = "cli"
 _LOCAL = "local"
 _SHOWN = 10
+_NONE_KNOWN = "No outcome is known. Import some: toolcrib outcomes import"
+_NO_FIT = (
+    "No outcome fits that. `toolcrib outcomes list` shows whose there are, and of which models."
+)
 
 app = typer.Typer(
     name="outcomes",
@@ -90,7 +93,7 @@ async def _register(runtime: Runtime, read: ReadOutcomes) -> tuple[str, ...]:
         if name not in described and (near := nearest_registered(runtime.store, name)):
             print_note(f"warning: {name!r} is registered now; was {near!r} meant?")
     if new:
-        await runtime.registrar.import_models(new, actor=_ACTOR)
+        await runtime.registrar.import_models(new, actor=ACTOR)
     return missing
 
 
@@ -114,15 +117,21 @@ def _show_recorded(source: Path, recorded: Recorded, *, as_json: bool) -> None:
             f"{source.name}: {recorded.added} added, {recorded.updated} updated, "
             f"{recorded.unchanged} unchanged, {len(recorded.refusals)} refused."
         )
-        if recorded.registered:
-            names = ", ".join(recorded.registered[:_SHOWN])
-            print_note(f"Registered {len(recorded.registered)} models that were named: {names}.")
+        _note_details(recorded)
+    if not recorded.taken:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _note_details(recorded: Recorded) -> None:
+    """Say beside the answer which models were registered, and which rows were refused."""
+    if recorded.registered:
+        count = counted(len(recorded.registered), "model")
+        names = ", ".join(recorded.registered[:_SHOWN])
+        print_note(f"Registered {count} that the rows name: {names}.")
     for refusal in recorded.refusals[:_SHOWN]:
         print_note(f"refused {refusal}")
     if len(recorded.refusals) > _SHOWN:
         print_note(f"{len(recorded.refusals) - _SHOWN} more were refused; --json lists them all.")
-    if not recorded.taken:
-        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("list")
@@ -146,7 +155,7 @@ def list_outcomes(
         (o.at, o.tenant, o.principal, o.model, o.score, o.cost_usd, o.latency_ms, o.source, o.query)
         for o in found
     ]
-    print_table(columns, rows, empty="No outcome is known. Import some: toolcrib outcomes import")
+    print_table(columns, rows, empty=_NO_FIT if tenant or model else _NONE_KNOWN)
 
 
 @app.command()
@@ -171,7 +180,7 @@ def status(
     print_line(f"Routing is {mode} (TOOLCRIB_ROUTING).")
     columns = ("tenant", "outcomes", "queries", "models", "state", "because")
     rows = [(s.tenant, s.outcomes, s.queries, len(s.models), s.state, s.reason) for s in states]
-    print_table(columns, rows, empty="No outcome is known. Import some: toolcrib outcomes import")
+    print_table(columns, rows, empty=_NONE_KNOWN)
     for state in states:
         for said in (*state.drifts, *state.set_aside):
             print_line(f"{state.tenant}: {said}")
@@ -193,7 +202,7 @@ def forget(
     """Forget outcomes, and what was learned from them."""
     if everything == bool(tenant or model or principal or before):
         raise InvalidInput(
-            "Say which to forget: --tenant, --model, --principal, --before; or --all."
+            "Say which to forget: --tenant, --model, --principal, --before; or --all alone."
         )
     until = datetime.now(UTC) + timedelta(days=1) if everything else _aware(before)
 
@@ -206,7 +215,9 @@ def forget(
     if as_json:
         print_json({"forgotten": gone})
     else:
-        print_line(f"Forgot {gone} outcomes.")
+        print_line(f"Forgot {counted(gone, 'outcome')}.")
+        if not gone and not everything:
+            print_note(_NO_FIT)
 
 
 def _aware(at: datetime | None) -> datetime | None:

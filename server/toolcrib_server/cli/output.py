@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from toolcrib_registry.numbers import tidy
+from toolcrib_registry.spelling import camel
 
 Cell = object
 
@@ -48,6 +49,11 @@ def print_note(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     sys.stderr.write((_printable(text) if sys.stderr.isatty() else text) + "\n")
     sys.stderr.flush()
+
+
+def counted(number: int, noun: str) -> str:
+    """Say how many there are of something: ``1 tool``, ``2 tools``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class Style(StrEnum):
@@ -155,7 +161,7 @@ def plain(value: Any) -> Any:
     """Turn domain objects into what JSON can hold, in the wire's spelling."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {_camel(name): plain(item) for name, item in pairs}
+        return {camel(name): plain(item) for name, item in pairs}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -163,11 +169,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return tidy(value) if isinstance(value, float) else value
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 @contextmanager

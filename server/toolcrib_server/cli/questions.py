@@ -16,10 +16,8 @@ from toolcrib_server.writing.questions import Written
 from toolcrib_server.writing.survey import Survey, declared_questions
 
 from .options import AsJson
-from .output import print_json, print_line, print_note, print_table, progress
-from .running import EXIT_FAILED, run
-
-_ACTOR = "cli"
+from .output import counted, print_json, print_line, print_note, print_table, progress
+from .running import ACTOR, EXIT_FAILED, run
 
 app = typer.Typer(
     name="questions",
@@ -27,6 +25,15 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+_MEANT = {
+    "tools": "all tools",
+    "declared": "given by the owner",
+    "written": "written by a model",
+    "refused": "written, and nothing of it could be kept",
+    "suspect": "not asked for: the tool gives orders or hides text",
+    "waiting": "still to be written",
+}
 
 OneServer = Annotated[
     str | None, typer.Option("--server", help="Only this server's tools.", show_default=False)
@@ -54,6 +61,7 @@ def write(
     async def work(runtime: Runtime) -> Written:
         writer = runtime.writing.questions
         if writer.model is not None:
+            await writer.find()
             waiting = len((await writer.survey(named)).waiting)
             _agree(min(waiting, limit or waiting), writer.model, yes=yes)
         with progress("Writing questions", quiet=as_json) as bar:
@@ -80,6 +88,8 @@ def show(
 ) -> None:
     """Show which tools have questions, and where from; or those of one tool."""
     if name is not None:
+        if server is not None:
+            raise InvalidInput("Give a tool's name, or --server; one of the two.")
         _show_tool(name, as_json=as_json)
         return
     named = None if server is None else ServerName(server)
@@ -101,7 +111,8 @@ def show(
         print_json({"writer": model, **counts})
         return
     print_line(f"Writer: {model or 'none (TOOLCRIB_WRITER_MODEL is not set)'}")
-    print_table(("questions", "tools"), list(counts.items()), empty="")
+    rows = [(_MEANT[key], number) for key, number in counts.items()]
+    print_table(("example questions", "tools"), rows, empty="")
 
 
 @app.command()
@@ -123,7 +134,7 @@ def forget(
         if readings:
             return await anyio.to_thread.run_sync(runtime.store.written.forget_readings)
         named = None if server is None else ServerName(server)
-        dropped = await runtime.writing.questions.forget(named, actor=_ACTOR)
+        dropped = await runtime.writing.questions.forget(named, actor=ACTOR)
         await runtime.indexer.catch_up()
         return dropped
 
@@ -131,14 +142,15 @@ def forget(
     if as_json:
         print_json({"forgotten": count})
     else:
-        print_line(f"Forgot {count} {'readings' if readings else 'sets of questions'}.")
+        what = "reading" if readings else "set"
+        print_line(f"Forgot {counted(count, what)}{'' if readings else ' of questions'}.")
 
 
 def _agree(count: int, model: str, *, yes: bool) -> None:
     """Say how often a model will be asked, and ask whether that is all right."""
     if not count:
         return
-    print_note(f"{model} is asked for {count} tools, once or twice each.")
+    print_note(f"{model} is asked for {counted(count, 'tool')}, once or twice each.")
     if yes:
         return
     if not sys.stdin.isatty():
@@ -178,9 +190,10 @@ def _show_tool(name: str, *, as_json: bool) -> None:
             }
         )
         return
-    print_line(f"{tool.name}: {source}{f', by {written.writer}' if written else ''}")
+    by = f", by {written.writer}" if written and source == "written" else ""
+    print_line(f"{tool.name}: {'no example questions' if source == 'none' else source + by}")
     if written and written.refusal:
-        print_line(f"  refused: {written.refusal}")
+        print_line(f"  {written.writer} wrote nothing that could be kept: {written.refusal}")
     for question in questions:
         print_line(f"  {question}")
 

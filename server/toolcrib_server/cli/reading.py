@@ -21,6 +21,7 @@ from toolcrib_registry.types import (
     Server,
     ServerName,
     StdioTransport,
+    split_id,
 )
 from toolcrib_server.gateway.rendering import render_entry
 from toolcrib_server.relay.servers import endpoint_of
@@ -249,7 +250,8 @@ def show(
 async def _needs_view(runtime: Runtime, entry: Entry) -> dict[str, Any]:
     """Show what comes along with it, how that is known, and what a person refused."""
     needs = await runtime.companions.needs(entry)
-    refused = [b for a, b in sorted(runtime.companions.refused) if a == entry.id]
+    pairs = sorted(runtime.companions.refused)
+    refused = [split_id(needed)[1] for tool, needed in pairs if tool == entry.id]
     shown = {"needs": [asdict(need) for need in needs], "refusedNeeds": refused}
     return {key: value for key, value in shown.items() if value}
 

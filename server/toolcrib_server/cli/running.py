@@ -30,6 +30,9 @@ from .output import print_note
 
 T = TypeVar("T")
 
+ACTOR = "cli"
+"""Who changes things here, as the change log has it."""
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NOT_FOUND = 3

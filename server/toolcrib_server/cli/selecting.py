@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import typer
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Known
+from toolcrib_server.evaluation.queries import read_queries
 from toolcrib_server.gateway.constraints import read_constraints
 from toolcrib_server.gateway.rendering import render_selection
 from toolcrib_server.gateway.routings import render_routing
@@ -25,7 +26,7 @@ from toolcrib_server.selection.constraint import Constraints
 from toolcrib_server.selection.models import Choice, Objective, Selection
 
 from .ask import parse_limits
-from .batch import open_index, read_queries
+from .batch import open_index
 from .options import AsJson
 from .output import plain, print_json, print_line, print_table, progress
 from .running import EXIT_FAILED, run
@@ -148,18 +149,16 @@ async def learn_now(runtime: Runtime, *, quiet: bool) -> None:
 async def _select_batch(
     runtime: Runtime, *, file: Path, constraints: Constraints, weights: Weights, as_json: bool
 ) -> None:
-    queries = list(read_queries(file))
+    queries = read_queries(file)
     await open_index(runtime)
     await learn_now(runtime, quiet=False)
-    texts = [text for _, text in queries]
     with progress("Encoding queries") as bar:
         routed = await runtime.models.select_many(
-            texts, constraints=constraints, weights=weights, on_progress=bar
+            list(queries.values()), constraints=constraints, weights=weights, on_progress=bar
         )
     if routed and any(one.choice.ranked for one in routed):
         rows = [
-            {"id": qid, **render_routing(one)}
-            for (qid, _), one in zip(queries, routed, strict=True)
+            {"id": qid, **render_routing(one)} for qid, one in zip(queries, routed, strict=True)
         ]
     else:
         domains = [render_routing(one)["domain"] for one in routed] or [None] * len(queries)
@@ -169,7 +168,7 @@ async def _select_batch(
 
 async def _plain_rows(
     runtime: Runtime,
-    queries: Sequence[tuple[str, str]],
+    queries: Mapping[str, str],
     domains: Sequence[Any],
     constraints: Constraints,
     weights: Weights,
@@ -177,7 +176,7 @@ async def _plain_rows(
     """Answer each query by relevance, where no outcome says anything."""
     rows: list[dict[str, Any]] = []
     with progress("Selecting") as bar:
-        for (qid, text), domain in zip(queries, domains, strict=True):
+        for (qid, text), domain in zip(queries.items(), domains, strict=True):
             selection = await runtime.models.select(text, constraints=constraints, weights=weights)
             ranked = [
                 {"model": c.candidate.model.name, "relevance": round(c.candidate.relevance, 4)}
@@ -203,7 +202,7 @@ def _print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
             sys.stdout.write(json.dumps(plain(row), ensure_ascii=False) + "\n")
         return
     shown = [(row["id"], row["choice"], _expected(row), _domain(row)) for row in rows]
-    print_table(("id", "model", "expected", "domain"), shown, empty="The file has no query.")
+    print_table(("id", "model", "expected", "domain"), shown, empty="")
 
 
 def _expected(row: dict[str, Any]) -> str | None:

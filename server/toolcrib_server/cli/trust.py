@@ -32,9 +32,7 @@ from .changes import edit_lines
 from .marks import print_marks, say_trust
 from .options import AsJson
 from .output import Style, print_json, print_line, print_note, print_styled, print_table, progress
-from .running import EXIT_FAILED, run
-
-ACTOR = "cli"
+from .running import ACTOR, EXIT_FAILED, run
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from toolcrib_server.runtime import Runtime
 from .editing import Edits, apply_edits
 from .options import AsJson
 from .output import print_json, print_line, print_note, print_table
-from .running import run
+from .running import ACTOR, run
 
 if TYPE_CHECKING:
     from toolcrib_server.views.desk import Shown
 
-ACTOR = "cli"
 
 app = typer.Typer(
     name="view",

@@ -9,11 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from mcp.shared.inbound import (
-    NAME_BEARING_METHODS,
-    decode_header_value,
-    validate_mcp_param_headers,
-)
 from mcp_types.jsonrpc import HEADER_MISMATCH
 
 from toolcrib_registry.types import JsonObject
@@ -101,6 +96,11 @@ def check_agreement(headers: Headers, call: Call, version: object) -> None:
     Raises:
         RpcError: They differ, or one is missing.
     """
+    from mcp.shared.inbound import (  # noqa: PLC0415  # slow, and for HTTP alone
+        NAME_BEARING_METHODS,
+        decode_header_value,
+    )
+
     if headers.doubled:
         raise _mismatch(f"{headers.doubled} appears more than once")
     _hold("MCP-Protocol-Version", headers.version, version)
@@ -143,6 +143,8 @@ class Mirrors:
         Raises:
             RpcError: A header is missing, too much, or differs.
         """
+        from mcp.shared.inbound import validate_mcp_param_headers  # noqa: PLC0415  # slow
+
         arguments = call.params.get("arguments", {})
         if schema is None or not isinstance(arguments, dict) or self._mirrors_nothing(schema):
             return

@@ -66,11 +66,6 @@ class Response:
         self._ended = False
         self._gone = False
 
-    @property
-    def is_streaming(self) -> bool:
-        """Whether an event stream was begun."""
-        return self._lock is not None
-
     async def say(self, message: JsonObject, *, event_id: str | None = None) -> None:
         """Send a message ahead of the answer. It is lost on a client that takes no streams.
 

@@ -76,7 +76,7 @@ class Workshop:
         self.changed.set()
         self.changed = anyio.Event()
 
-    async def wait(self, condition: Callable[[], object], *, timeout_s: float = 10) -> None:
+    async def wait(self, condition: Callable[[], object], *, timeout_s: float = 30) -> None:
         """Wait until something is so, of what is noted here.
 
         Raises:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolcrib_embeddings.encoding.encoder import Encoder, Encoding, Progress
+from toolcrib_embeddings.encoding.forwarding import ForwardingEncoder
 from toolcrib_embeddings.encoding.tokens import TokenMatrix
 from toolcrib_embeddings.queries.steps import Span
 from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
@@ -30,13 +31,13 @@ class Lap:
     """What encoding these texts takes; None when it was not measured."""
 
 
-class MeteredEncoder:
+class MeteredEncoder(ForwardingEncoder):
     """Gives the vectors of the encoder it stands for. Belongs to one thread."""
 
     def __init__(self, encoder: Encoder, cache: VectorCache) -> None:
+        super().__init__(encoder)
         self.is_sampling = False
         """Whether to encode for the clock what is known already."""
-        self._encoder = encoder
         self._cache = cache
         self._known: dict[str, FloatVector] = {}
         self._tokens: dict[str, TokenMatrix] = {}
@@ -45,38 +46,12 @@ class MeteredEncoder:
         self._calls: list[tuple[str, ...]] = []
         self._inside_ms = 0.0
 
-    @property
-    def id(self) -> str:
-        """That of the encoder."""
-        return self._encoder.id
-
-    @property
-    def dimension(self) -> int:
-        """Length of each vector."""
-        return self._encoder.dimension
-
     def encode(self, texts: Sequence[str], *, on_progress: Progress | None = None) -> FloatMatrix:
         """Encode texts, in order; those that are known are not encoded again."""
         vectors = self._answer(tuple(texts), lambda: self._encoder.encode(texts))
         if on_progress:
             on_progress(len(texts))
         return vectors
-
-    @property
-    def token_id(self) -> str | None:
-        """That of the encoder."""
-        return self._encoder.token_id
-
-    @property
-    def rarity(self) -> FloatVector:
-        """That of the encoder."""
-        return self._encoder.rarity
-
-    def encode_documents(
-        self, texts: Sequence[str], *, on_progress: Progress | None = None
-    ) -> Encoding:
-        """Encode texts anew, with their token vectors."""
-        return self._encoder.encode_documents(texts, on_progress=on_progress)
 
     def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
         """Encode a text, and parts of it as they are meant within it."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import EntryId, Tool
-from toolcrib_server.catalog.problem import Problem, parse_rows
+from toolcrib_server.catalog.problem import Problem
 from toolcrib_server.catalog.tools import read_tools_jsonl
 
 from .judgements import NAMES, Judgements, read_judgements
-from .rows import iter_lines, wrong
+from .queries import read_queries
+from .rows import iter_lines
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Document
@@ -109,7 +109,7 @@ def read_set(name: str, folder: Path, *, limit: int | None = None, seed: int = 7
     from toolcrib_embeddings import render_document  # noqa: PLC0415  # slow to import
 
     tools, problems = _read_tools(folder / TOOLS)
-    texts = _read_queries(folder / QUERIES)
+    texts = read_queries(folder / QUERIES)
     file = _find_judgements(folder) or folder / NAMES[0]
     judgements = read_judgements(file)
     judged = [query for query in texts if any(judgements.get(query, {}).values())]
@@ -156,26 +156,6 @@ def _read_tools(file: Path) -> tuple[list[Tool], list[Problem]]:
         reason = f": {problems[0]}" if problems else ", it is empty"
         raise InvalidInput(f"{file} holds no tool that can be read{reason}.")
     return tools, problems
-
-
-def _read_queries(file: Path) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    lines: Counter[str] = Counter()
-    for number, row in parse_rows(iter_lines(file)):
-        if isinstance(row, Problem):
-            raise InvalidInput(f"{file}, {row}.")
-        given, text = row.get("id"), row.get("text")
-        if isinstance(given, bool) or not isinstance(given, str | int) or not str(given).strip():
-            raise wrong(file, number, "no 'id', which is text or a whole number")
-        if not isinstance(text, str) or not text.strip():
-            raise wrong(file, number, "no 'text', or an empty one")
-        id_ = str(given)
-        if id_ in texts:
-            raise wrong(file, number, f"the id {id_!r} is that of line {lines[id_]} too")
-        texts[id_], lines[id_] = text, number
-    if not texts:
-        raise InvalidInput(f"{file} holds no query. A line is an object with 'id' and 'text'.")
-    return texts
 
 
 def _sample(queries: list[str], limit: int | None, seed: int) -> list[str]:

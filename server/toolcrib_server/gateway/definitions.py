@@ -58,11 +58,11 @@ _SEARCH_INPUT: Final[Mapping[str, Any]] = {
         },
         "readOnly": {
             "type": "boolean",
-            "description": "true: only tools that say that they change nothing.",
+            "description": "Only tools that say they change nothing.",
         },
         "destructive": {
             "type": "boolean",
-            "description": "false: only tools that say that they destroy nothing.",
+            "description": "false: only tools that say they destroy nothing.",
         },
         "detail": {
             "type": "string",
@@ -76,7 +76,8 @@ _SEARCH_INPUT: Final[Mapping[str, Any]] = {
             "description": "Leave out the last results rather than exceed it.",
         },
         "group_by": {"type": "string", "enum": ["server"]},
-        "explain": {"type": "boolean", "description": "Say why each result is where it is."},
+        "dependencies": {"type": "boolean", "description": "false: not what results need."},
+        "explain": {"type": "boolean", "description": "Say why each is there."},
     },
     "required": ["query"],
     "additionalProperties": False,
@@ -163,7 +164,7 @@ _CALL_INPUT: Final[Mapping[str, Any]] = {
         },
         "arguments": {
             "type": "object",
-            "description": "The arguments of that tool, as its inputSchema says.",
+            "description": "As its inputSchema says.",
             "default": {},
         },
     },

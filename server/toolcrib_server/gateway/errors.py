@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from toolcrib_registry.errors import (
     BudgetExceeded,
@@ -18,6 +18,7 @@ from toolcrib_registry.errors import (
     NoModelFits,
     NotCallable,
     NotFound,
+    Peer,
     RateLimited,
     ServerBusy,
     ToolcribError,
@@ -30,6 +31,8 @@ INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
 
 logger = logging.getLogger(__name__)
+_OF: Final = {Peer.SERVER: "tool", Peer.PROVIDER: "model", Peer.SOURCE: "source"}
+"""What to use in the place of what is away."""
 
 
 def unknown_tool(name: str, known: list[str]) -> RpcError:
@@ -69,10 +72,10 @@ def _advice(error: ToolcribError) -> str:
             return "Find the exact name with search_tools."
         case InvalidArguments():
             return "Mend the named fields and call again."
-        case UpstreamTimeout():
-            return "It may be slow or stuck: try once more, or use another tool."
-        case UpstreamUnavailable() | ServerBusy():
-            return "Use another tool for now, or try later."
+        case UpstreamTimeout(peer=peer):
+            return f"It may be slow or stuck: try once more, or use another {_OF[peer]}."
+        case UpstreamUnavailable(peer=peer) | ServerBusy(peer=peer):
+            return f"Use another {_OF[peer]} for now, or try later."
         case EntryQuarantined():
             return "Only a person can do that, not you. Tell them, or search for another tool."
         case NotCallable() if not isinstance(error, NoModelFits):

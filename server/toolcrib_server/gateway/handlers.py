@@ -29,7 +29,7 @@ from toolcrib_server.routing.selector import RoutedSelector
 from toolcrib_server.routing.weights import Weights
 from toolcrib_server.selection.freshness import Freshness, stale_view
 from toolcrib_server.selection.models import Objective
-from toolcrib_server.selection.question import Filters
+from toolcrib_server.selection.question import Filters, Stages
 from toolcrib_server.selection.selector import Answer, Selector
 
 from .answers import Detail, Shown, Wanted, show_answer
@@ -128,6 +128,7 @@ class MetaTools:
                     destructive=arguments.get("destructive", True),
                 )
             ),
+            stages=Stages(dependencies=arguments.get("dependencies", True)),
             principal=request.client.principal,
         )
         ids = [found.entry.id for found in answer.found]
@@ -184,7 +185,7 @@ class MetaTools:
     async def call_listed(self, request: Request, name: str, arguments: JsonObject) -> Result:
         """Call a tool that the client is shown itself. Whatever goes wrong is a result."""
         try:
-            return await self.call_named(request, name, arguments)
+            return await self.call_named(request, name, arguments, listed=True)
         except ToolcribError as error:
             return error_result(error)
         except RpcError:
@@ -192,8 +193,10 @@ class MetaTools:
         except Exception as error:  # noqa: BLE001  # top of a request: logged and answered
             return internal_error(error)
 
-    async def call_named(self, request: Request, name: str, arguments: JsonObject) -> Result:
-        """Call a tool by the name that it has here.
+    async def call_named(
+        self, request: Request, name: str, arguments: JsonObject, *, listed: bool = False
+    ) -> Result:
+        """Call a tool by the name that it has here; ``listed``: the client was shown the tool.
 
         Raises:
             ToolcribError: It cannot be called, or the call failed.
@@ -201,7 +204,8 @@ class MetaTools:
         """
         tool, complete = self._lens.resolve_call(name, arguments)
         try:
-            return await self._relay.call(request, tool, complete, face=self._lens.face)
+            relay = self._relay
+            return await relay.call(request, tool, complete, face=self._lens.face, listed=listed)
         except InvalidArguments as error:
             # Under the name that the caller knows it by.
             raise InvalidArguments(name, error.problems) from error

@@ -21,7 +21,7 @@ from toolcrib_server.relay.errors import NOT_FOUND_BEFORE, to_rpc_error
 from toolcrib_server.relay.inputs import Inputs
 from toolcrib_server.relay.questions import can_be_asked
 from toolcrib_server.relay.translation import complete
-from toolcrib_server.upstream.interaction import Interaction
+from toolcrib_server.upstream.messages.interaction import Interaction
 
 from .errors import INVALID_PARAMS
 from .sources import Links, Sources, links_in, name_task
@@ -44,9 +44,15 @@ class ToolRelay:
         self._links = links
 
     async def call(
-        self, request: Request, tool: str, arguments: JsonObject, *, face: str
+        self,
+        request: Request,
+        tool: str,
+        arguments: JsonObject,
+        *,
+        face: str,
+        listed: bool = False,
     ) -> dict[str, Any]:
-        """Call a tool on behalf of the client that sent ``request``.
+        """Call a tool on behalf of the client that sent ``request``, and ``listed`` it or not.
 
         Raises:
             ToolcribError: It cannot be called, or the call failed.
@@ -63,6 +69,7 @@ class ToolRelay:
                 interaction=interaction,
                 extra=extra,
                 takes_input=True,
+                listed=listed,
             )
 
         try:

@@ -16,7 +16,7 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import Counts, JsonObject, Revision, Server
 from toolcrib_server.downstream.service import Client, Notify, Request, RpcError
 from toolcrib_server.relay.profiles import profile_of
-from toolcrib_server.upstream.interaction import Profile
+from toolcrib_server.upstream.messages.interaction import Profile
 
 from .definitions import instructions, meta_tools
 from .errors import INVALID_PARAMS, METHOD_NOT_FOUND

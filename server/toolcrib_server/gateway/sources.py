@@ -19,6 +19,7 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryKind, JsonObject, OwnedEntry, ServerName
 from toolcrib_server.downstream.service import Client, RpcError
 from toolcrib_server.relay.errors import NOT_FOUND_BEFORE, to_rpc_error
+from toolcrib_server.relay.subject import required_text
 
 from .errors import INVALID_PARAMS
 from .holdings import Shelf
@@ -75,7 +76,7 @@ class Sources:
             case "prompts/get":
                 return await self._prompt(params, client)
             case "resources/read":
-                uri = _text(params, "uri")
+                uri = required_text(params, "uri")
                 return Source(await self.who_has(uri, params, client), _plain(params))
             case "completion/complete":
                 return await self._reference(params, client)
@@ -105,7 +106,7 @@ class Sources:
         return server
 
     async def _prompt(self, params: JsonObject, client: Client) -> Source:
-        prompt = await self._get_prompt(_text(params, "name"), client)
+        prompt = await self._get_prompt(required_text(params, "name"), client)
         return Source(prompt.server, {**params, "name": prompt.local_name})
 
     async def _get_prompt(self, name: str, client: Client) -> OwnedEntry:
@@ -120,11 +121,11 @@ class Sources:
         ref = _object(params.get("ref"))
         match ref.get("type"):
             case "ref/prompt":
-                prompt = await self._get_prompt(_text(ref, "name"), client)
+                prompt = await self._get_prompt(required_text(ref, "name"), client)
                 known = {**ref, "name": prompt.local_name}
                 return Source(prompt.server, {**params, "ref": known})
             case "ref/resource":
-                uri = _text(ref, "uri")
+                uri = required_text(ref, "uri")
                 return Source(await self.who_has(uri, params, client), _plain(params))
             case _:
                 raise RpcError(INVALID_PARAMS, "'ref' must be a ref/prompt or a ref/resource.")
@@ -153,7 +154,7 @@ def split_task(named: str) -> tuple[ServerName, str] | None:
 
 
 def _task(params: JsonObject) -> Source:
-    found = split_task(_text(params, "taskId"))
+    found = split_task(required_text(params, "taskId"))
     if found is None:
         raise RpcError(INVALID_PARAMS, "There is no such task: the taskId was not given out here.")
     server, task_id = found
@@ -180,13 +181,6 @@ def _ambiguous(uri: str, servers: Sequence[ServerName]) -> RpcError:
         f"params._meta[{SERVER_KEY!r}].",
         {"uri": uri, "servers": list(servers)},
     )
-
-
-def _text(params: JsonObject, key: str) -> str:
-    value = params.get(key)
-    if not isinstance(value, str) or not value:
-        raise RpcError(INVALID_PARAMS, f"{key!r} must be a text that is not empty.")
-    return value
 
 
 def _object(value: object) -> JsonObject:

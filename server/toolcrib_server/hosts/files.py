@@ -7,16 +7,14 @@ other record is kept. Knows bytes and names, nothing of what a file means.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from toolcrib_registry.errors import InvalidConfig
+from toolcrib_registry.files import PRIVATE, write_whole
 
-_NEW_FILE_MODE = 0o600
 _BACKUP_NAME = re.compile(
     r"\.\d{8}T\d{12}Z\.before-(?P<change>[a-z]+)(?P<new>-new)?\.(?P<left>[0-9a-f]{12})\.bak"
 )
@@ -47,7 +45,7 @@ def make_backup(
     stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     kind = f"{change}-new" if before is None else change
     backup = path.with_name(f"{path.name}.{stamp}.before-{kind}.{_digest(after)}.bak")
-    _replace(backup, before or "", mode=_mode(path))
+    write_whole(backup, (before or "").encode(), mode=_mode(path))
     return backup
 
 
@@ -84,27 +82,12 @@ def write_text(path: Path, text: str | None) -> None:
     if text is None:
         path.unlink()
     else:
-        _replace(path, text, mode=_mode(path))
-
-
-def _replace(path: Path, text: str, *, mode: int) -> None:
-    """Write in one step, so that no reader and no crash ever sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        write_whole(path, text.encode(), mode=_mode(path))
 
 
 def _mode(path: Path) -> int:
     # A settings file may hold keys, so a new one is for its owner alone.
-    return path.stat().st_mode & 0o777 if path.exists() else _NEW_FILE_MODE
+    return path.stat().st_mode & 0o777 if path.exists() else PRIVATE
 
 
 def _digest(text: str | None) -> str:

@@ -22,7 +22,7 @@ from toolcrib_registry.types import (
     Tool,
     Trust,
 )
-from toolcrib_server.upstream.mirroring import HeaderMap, header_map
+from toolcrib_server.upstream.lists.mirroring import HeaderMap, header_map
 
 from .arguments import ArgumentCheck
 from .output import ResultCheck

@@ -14,13 +14,14 @@ from enum import StrEnum
 from toolcrib_registry.errors import (
     CredentialsRefused,
     Fault,
+    Peer,
     RateLimited,
     RequestRefused,
     ToolcribError,
     UpstreamError,
     UpstreamUnavailable,
 )
-from toolcrib_server.upstream.translation import reason_of
+from toolcrib_server.upstream.pool.translation import reason_of
 
 _SOON_S = 0.5
 """When to ask again while a probe is under way: it may be over at any moment."""
@@ -173,7 +174,8 @@ class Breakers:
         reason = said if line.failures == 1 else again + said
         if line.opens_at <= self._now():
             reason, wait_s = f"{reason}; it is being tried now", min(wait_s, _SOON_S)
-        refusal = UpstreamUnavailable(provider, reason, retry_after_s=wait_s)
+        peer = error.peer if error else Peer.SERVER
+        refusal = UpstreamUnavailable(provider, reason, retry_after_s=wait_s, peer=peer)
         refusal.is_unsent, refusal.fault = True, Fault.CONNECTION
         return refusal
 

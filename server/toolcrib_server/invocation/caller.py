@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from toolcrib_registry.types import JsonObject, Server
-from toolcrib_server.upstream.interaction import ALONE, Interaction
-from toolcrib_server.upstream.mirroring import NO_HEADERS, HeaderMap
+from toolcrib_server.upstream.lists.mirroring import NO_HEADERS, HeaderMap
+from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
 
 
 class Caller(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.upstream.interaction import Interaction
+from toolcrib_server.upstream.messages.interaction import Interaction
 
 from .errand import Account
 from .lanes import Place

@@ -71,8 +71,9 @@ def cut(
 ) -> dict[str, Any]:
     """Put the first page in the place of all text.
 
-    ``promises`` says that the tool declares an output schema: clients refuse a result of it without
-    structured content, unless it is an error.
+    ``promises`` says that the client knows an output schema of the tool: the specification has
+    structured content in each of its results then, and clients refuse one without, unless it is an
+    error. Who calls by `call_tool`, which declares none, has no such promise.
     """
     content = cast("Sequence[object]", result.get("content") or ())
     rest = [block for block in content if not texts(block)]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import anyio
 
-from toolcrib_registry.errors import NotCallable, UpstreamTimeout
+from toolcrib_registry.errors import NotCallable, Peer, UpstreamTimeout
 from toolcrib_registry.types import Offer
 from toolcrib_server.upstream.models.local import LocalServers
 from toolcrib_server.upstream.models.target import Target
@@ -58,6 +58,8 @@ class Destinations:
                     url = await stack.enter_async_context(self._local.use(offer))
             except TimeoutError:
                 waited = "while its server was being started"
-                raise UpstreamTimeout(offer.provider, waited, turn.timeout_s) from None
+                raise UpstreamTimeout(
+                    offer.provider, waited, turn.timeout_s, peer=Peer.PROVIDER
+                ) from None
             turn.timeout_s = max(deadline - anyio.current_time(), 0.001)
             yield self._resolve(offer, url=url)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from toolcrib_registry.types import EntryId, JsonObject
-from toolcrib_server.upstream.interaction import ALONE, Interaction
+from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
 
 from .book import Target
 from .deadline import Deadline
@@ -47,6 +47,8 @@ class Errand:
     """Sending it twice is as sending it once."""
     is_whole: bool = False
     """Its result is for a program, which wants all of it at once."""
+    is_listed: bool = False
+    """Whoever asks lists the tool itself, and holds its result to the output schema."""
 
     @property
     def called(self) -> str:

@@ -77,5 +77,5 @@ class Finish:
         account.marks.append("cut")
         self._meter.cuts[errand.target.server.name] += 1
         tool = errand.target.tool
-        promises = tool is not None and tool.output_schema is not None
+        promises = errand.is_listed and tool is not None and tool.output_schema is not None
         return cut(result, whole, kept, tool=errand.called, promises=promises)

@@ -21,7 +21,7 @@ from toolcrib_registry.types import (
     ServerName,
     entry_id,
 )
-from toolcrib_server.upstream.interaction import ALONE, Interaction
+from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
 
 from .audit import AuditLog
 from .book import Book, Target
@@ -102,13 +102,15 @@ class Invoker:
         extra: JsonObject | None = None,
         takes_input: bool = False,
         whole: bool = False,
+        listed: bool = False,
     ) -> dict[str, Any]:
         """Call the tool with the public name ``name``; return its result object.
 
         A failure that the tool itself reports is a result (``isError``), not an error. ``extra``
         are further parameters of ``tools/call``. With ``takes_input``, what a server wants from a
         person comes as an ``input_required`` result; else it is an error. A result that is too
-        large for an assistant is cut, and the rest kept, unless it is wanted ``whole``.
+        large for an assistant is cut, and the rest kept, unless it is wanted ``whole``. ``listed``
+        says that who asks was given the tool's own definition, and not one that stands for many.
 
         Raises:
             NotFound: No such tool; near names are offered.
@@ -134,6 +136,7 @@ class Invoker:
                 interaction=interaction,
                 takes_input=takes_input,
                 whole=whole,
+                listed=listed,
             )
         )
 
@@ -175,6 +178,7 @@ class Invoker:
                 meta=meta,
                 interaction=interaction,
                 takes_input=takes_input,
+                listed=True,
             )
         )
 
@@ -290,6 +294,7 @@ class Invoker:
         meta: JsonObject | None,
         interaction: Interaction,
         takes_input: bool,
+        listed: bool,
         whole: bool = False,
     ) -> Errand:
         send: Send = partial(
@@ -315,6 +320,7 @@ class Invoker:
             is_plain=not extra,
             is_safe=target.is_repeatable and not extra,
             is_whole=whole,
+            is_listed=listed,
         )
 
     def _deadline(self, target: Target, timeout_s: float | None) -> Deadline:

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
-from toolcrib_registry.errors import AnswerCut, ToolcribError, UpstreamProtocolError
+from toolcrib_registry.errors import AnswerCut, Peer, ToolcribError, UpstreamProtocolError
 from toolcrib_server.upstream.models.stream import ChatStream, Chunk
 from toolcrib_server.upstream.models.usage import Usage
 
@@ -50,7 +50,7 @@ class ModelFlow:
                 return
             if len(self._begun) >= _MOST_WITHOUT_TOKEN:
                 said = f"sent {_MOST_WITHOUT_TOKEN} events without a token."
-                raise UpstreamProtocolError(self._turn.provider, said)
+                raise UpstreamProtocolError(self._turn.provider, said, peer=Peer.PROVIDER)
         raise AnswerCut(self._turn.provider, "ended without a token")
 
     async def chunks(self) -> AsyncIterator[Chunk]:

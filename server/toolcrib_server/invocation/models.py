@@ -15,6 +15,7 @@ import anyio
 
 from toolcrib_registry.errors import (
     InvalidInput,
+    Peer,
     RequestRefused,
     ToolcribError,
     UpstreamTimeout,
@@ -59,17 +60,13 @@ class ModelInvoker:
         budgets: Budgets,
         breakers: Breakers,
         permit: Permit | None = None,
-        recall: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``recall`` takes up what was measured and spent before; it is awaited once."""
         self._client = client
         self._destinations = Destinations(local, resolve)
         self._turns = Turns(
             audit=audit, figures=figures, budgets=budgets, breakers=breakers, permit=permit
         )
         self._breakers = breakers
-        self._recall = recall
-        self._recalling = anyio.Lock()
         self._plain: set[str] = set()
         """Offers that take no ``stream_options``."""
 
@@ -175,7 +172,6 @@ class ModelInvoker:
         failed: list[Failed],
     ) -> tuple[T, Turn]:
         """Ask one offer after the other until one answers."""
-        await self._recall_once()
         deadline = anyio.current_time() + self._timeout_s(order)
         tries = tries_of(order, self._breakers, failed)
         passed_over = len(failed)
@@ -189,15 +185,6 @@ class ModelInvoker:
                 if not next_may_answer(error, pick, rest):
                     break
         return await self._once_more(order, needs, ask, failed[passed_over:], deadline)
-
-    async def _recall_once(self) -> None:
-        """Take up what was spent before; nobody spends until that is known."""
-        if self._recall is None:
-            return
-        async with self._recalling:
-            if self._recall is not None:
-                await self._recall()
-                self._recall = None
 
     async def _once_more(
         self,
@@ -242,7 +229,8 @@ class ModelInvoker:
         timeout_s = deadline - anyio.current_time()
         if timeout_s <= 0:
             provider = pick.candidate.provider or ""
-            raise UpstreamTimeout(provider, "before the deadline", self._timeout_s(order))
+            allowed_s = self._timeout_s(order)
+            raise UpstreamTimeout(provider, "the request", allowed_s, peer=Peer.PROVIDER)
         return await self._turns.open(order, pick, needs, timeout_s=timeout_s)
 
     def _timeout_s(self, order: ModelOrder) -> float:

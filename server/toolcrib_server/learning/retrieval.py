@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 from toolcrib_registry.types import EntryId, Revision
 
 if TYPE_CHECKING:
-    from toolcrib_embeddings import Document, Encoder, FloatMatrix, FloatVector, Ranking
-    from toolcrib_embeddings.encoding.encoder import Encoding, Progress
+    from toolcrib_embeddings import Document, Encoder, FloatVector, Ranking
     from toolcrib_embeddings.learning.lessons import Lessons
-    from toolcrib_embeddings.queries.steps import Span
 
 
 class IndexRetriever:
@@ -29,10 +27,12 @@ class IndexRetriever:
         """Index the documents. ``known`` has vectors of queries by text, to encode none twice."""
         from toolcrib_embeddings import SearchIndex  # noqa: PLC0415  # slow to import
 
+        from .knowing import KnowingEncoder  # noqa: PLC0415  # the same
+
         # Without lessons answers stay: a simulation asks the same many times.
         self._plain: dict[tuple[str, int], Ranking] = {}
         self._recalled: dict[tuple[str, int], Sequence[EntryId]] = {}
-        self._index = SearchIndex(_KnowingEncoder(encoder, known))
+        self._index = SearchIndex(KnowingEncoder(encoder, known))
         self._index.update(documents, (), revision=Revision(1))
 
     def __contains__(self, entry: object) -> bool:
@@ -58,57 +58,3 @@ class IndexRetriever:
     def strength(self, query: str, *, lessons: Lessons | None = None) -> float | None:
         """Weigh what the search for a query says of itself; None where it says nothing."""
         return self._index.strength(query, lessons=lessons)
-
-
-class _KnowingEncoder:
-    """Serves known vectors, and remembers those of steps: each way of learning asks for them."""
-
-    def __init__(self, encoder: Encoder, known: Mapping[str, FloatVector]) -> None:
-        self._encoder = encoder
-        self._known = known
-        self._steps: dict[tuple[str, tuple[Span, ...]], FloatMatrix] = {}
-
-    @property
-    def id(self) -> str:
-        return self._encoder.id
-
-    @property
-    def dimension(self) -> int:
-        return self._encoder.dimension
-
-    def encode(self, texts: Sequence[str], *, on_progress: Progress | None = None) -> FloatMatrix:
-        import numpy as np  # noqa: PLC0415  # with the rest of what only a replay needs
-
-        vectors = [self._one(text) for text in texts]
-        if on_progress:
-            on_progress(len(texts))
-        return np.array(vectors, dtype=np.float32).reshape(-1, self.dimension)
-
-    @property
-    def token_id(self) -> None:
-        return  # no second stage
-
-    @property
-    def rarity(self) -> FloatVector:
-        return self._encoder.rarity
-
-    def encode_documents(
-        self, texts: Sequence[str], *, on_progress: Progress | None = None
-    ) -> Encoding:
-        from toolcrib_embeddings.encoding.encoder import Encoding  # noqa: PLC0415  # the same
-
-        return Encoding(self.encode(texts, on_progress=on_progress))
-
-    def encode_query(self, text: str, spans: Sequence[Span] = ()) -> Encoding:
-        from toolcrib_embeddings.encoding.encoder import Encoding  # noqa: PLC0415  # the same
-
-        if not spans:
-            return Encoding(self.encode([text]))
-        key = text, tuple(spans)
-        if key not in self._steps:
-            self._steps[key] = self._encoder.encode_query(text, spans).vectors
-        return Encoding(self._steps[key])
-
-    def _one(self, text: str) -> FloatVector:
-        vector = self._known.get(text)
-        return self._encoder.encode([text])[0] if vector is None else vector

@@ -6,7 +6,6 @@ does not define, and are those that HTTP has for the same; ``data.code`` is the 
 
 from __future__ import annotations
 
-import re
 from typing import Any, cast
 
 from mcp_types import (
@@ -38,6 +37,7 @@ from toolcrib_registry.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from toolcrib_registry.spelling import camel
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.downstream.service import Client, RpcError
 
@@ -143,9 +143,5 @@ def _facts(error: ToolcribError) -> dict[str, Any]:
     for key, value in vars(error).items():
         shown = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
         if key not in _OURS and shown and all(isinstance(one, _PLAIN) for one in shown):
-            facts[_camel(key)] = shown if isinstance(value, tuple) else shown[0]
+            facts[camel(key)] = shown if isinstance(value, tuple) else shown[0]
     return facts
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_(\w)", lambda found: found[1].upper(), name)

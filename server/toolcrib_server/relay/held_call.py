@@ -16,7 +16,7 @@ import anyio
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.downstream.asking import lacking
 from toolcrib_server.downstream.service import Client, Notify
-from toolcrib_server.upstream.interaction import Refused
+from toolcrib_server.upstream.messages.interaction import Refused
 
 from .questions import name_question, strip_hop, what_is_missing
 

@@ -20,7 +20,7 @@ from toolcrib_registry.errors import InvalidConfig, UpstreamProtocolError
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.downstream.asking import MAY_ASK, check_askable, lacking
 from toolcrib_server.downstream.service import Request, RpcError
-from toolcrib_server.upstream.interaction import Interaction
+from toolcrib_server.upstream.messages.interaction import Interaction
 
 from .held_call import HeldCall
 from .holding import HeldCalls

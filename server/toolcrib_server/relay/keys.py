@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from toolcrib_registry.errors import InvalidConfig
+from toolcrib_registry.files import write_new
 
 FILE_NAME = "state.key"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -65,14 +65,5 @@ def _read(path: Path) -> tuple[str, ...]:
 
 
 def _make(path: Path) -> None:
-    # mkstemp creates the file 0600; the link puts it in place whole, unless another was first.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(f"{secrets.token_urlsafe(32)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        Path(name).unlink()
+    with suppress(FileExistsError):  # another was first, and all take that one
+        write_new(path, f"{secrets.token_urlsafe(32)}\n".encode())

@@ -16,8 +16,8 @@ from toolcrib_registry.errors import InvalidArguments, ToolcribError
 from toolcrib_registry.types import EntryKind, JsonObject, Server, ServerName
 from toolcrib_server.downstream.asking import MAY_ASK
 from toolcrib_server.downstream.service import Client, Notify, Request, RpcError
-from toolcrib_server.upstream.era import Greeting
-from toolcrib_server.upstream.interaction import SHARED, Interaction, OnNotice, Profile
+from toolcrib_server.upstream.connecting.era import Greeting
+from toolcrib_server.upstream.messages.interaction import SHARED, Interaction, OnNotice, Profile
 
 from .errors import find_error_result, to_rpc_error
 from .inputs import Inputs
@@ -83,7 +83,7 @@ class Forwarding(Protocol):
 
 
 class Reach(Protocol):
-    """The servers themselves; see `toolcrib_server.upstream.pool.ConnectionPool`."""
+    """The servers themselves; see `toolcrib_server.upstream.pool.pool.ConnectionPool`."""
 
     async def greet(self, server: Server, *, profile: Profile) -> Greeting:
         """Say what a server said of itself; its connection is opened if need be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolcrib_registry.types import JsonObject, hash_content
 from toolcrib_server.downstream.service import Ask, Client, RpcError
-from toolcrib_server.upstream.interaction import OnAsk, Profile, Refused
+from toolcrib_server.upstream.messages.interaction import OnAsk, Profile, Refused
 
 
 def profile_of(client: Client, *, lane: int = 0) -> Profile:

@@ -13,7 +13,7 @@ from mcp_types import METHOD_NOT_FOUND
 from toolcrib_registry.types import JsonObject, hash_content
 from toolcrib_server.downstream.asking import Question, missing_capabilities
 from toolcrib_server.downstream.service import Client
-from toolcrib_server.upstream.interaction import Refused
+from toolcrib_server.upstream.messages.interaction import Refused
 
 _STEMS = {
     "elicitation/create": "elicitation",

@@ -27,8 +27,8 @@ from toolcrib_registry.types import (
     qualified_name,
 )
 from toolcrib_server.invocation.permission import Permission, allows
-from toolcrib_server.upstream.shelves import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Shelf
-from toolcrib_server.upstream.sifting import show_name
+from toolcrib_server.upstream.lists.shelves import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Shelf
+from toolcrib_server.upstream.lists.sifting import show_name
 
 from .withheld import Withheld
 

@@ -21,11 +21,11 @@ def find_subject(request: Request) -> tuple[EntryKind, str] | None:
     match request.method:
         case "tools/call":
             _refuse_odd_arguments(params.get("arguments"))
-            return EntryKind.TOOL, _text(params, "name")
+            return EntryKind.TOOL, required_text(params, "name")
         case "prompts/get":
-            return EntryKind.PROMPT, _text(params, "name")
+            return EntryKind.PROMPT, required_text(params, "name")
         case "resources/read" | "resources/subscribe" | "resources/unsubscribe":
-            uri = _text(params, "uri")
+            uri = required_text(params, "uri")
             # The rest of a result that was cut is ours, and no entry of anybody's.
             return None if uri.startswith(PREFIX) else (EntryKind.RESOURCE, uri)
         case "completion/complete":
@@ -39,7 +39,12 @@ def _refuse_odd_arguments(arguments: object) -> None:
         raise RpcError(INVALID_PARAMS, "'arguments' must be an object.")
 
 
-def _text(params: JsonObject, key: str) -> str:
+def required_text(params: JsonObject, key: str) -> str:
+    """Read a parameter that must be there, and be text.
+
+    Raises:
+        RpcError: It is not.
+    """
     value = params.get(key)
     if not isinstance(value, str) or not value:
         raise RpcError(INVALID_PARAMS, f"{key!r} must be a text that is not empty.")
@@ -50,8 +55,8 @@ def _reference(ref: object) -> tuple[EntryKind, str] | None:
     known = cast("dict[str, Any]", ref) if isinstance(ref, dict) else {}
     match known.get("type"):
         case "ref/prompt":
-            return EntryKind.PROMPT, _text(known, "name")
+            return EntryKind.PROMPT, required_text(known, "name")
         case "ref/resource":
-            return EntryKind.RESOURCE, _text(known, "uri")
+            return EntryKind.RESOURCE, required_text(known, "uri")
         case _:
             return None

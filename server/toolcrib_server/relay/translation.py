@@ -11,7 +11,7 @@ from mcp_types import SERVER_INFO_META_KEY
 
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.downstream.service import Client
-from toolcrib_server.upstream.era import Greeting
+from toolcrib_server.upstream.connecting.era import Greeting
 
 
 def greet(greeting: Greeting, client: Client) -> JsonObject:

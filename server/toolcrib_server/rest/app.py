@@ -38,7 +38,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     413: {"description": "The body is too large"},
     502: {"description": "The upstream server failed"},
     503: {"description": "The database or an upstream server is not available: try again"},
-    504: {"description": "The upstream server did not answer in time"},
+    504: {"description": "The upstream did not answer in time"},
 }
 
 

@@ -29,6 +29,7 @@ from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
 from toolcrib_server.invocation.desk import ModelDesk
 from toolcrib_server.invocation.meter import CallMeter, PathReading
 from toolcrib_server.learning.desk import FeedbackDesk
+from toolcrib_server.learning.refusing import NeedDesk
 from toolcrib_server.routing.desk import RoutingDesk
 from toolcrib_server.routing.selector import RoutedSelector
 from toolcrib_server.selection.meter import SearchMeter
@@ -193,6 +194,7 @@ class Deps:
     registrar: Registrar
     indexer: Indexer
     feedback: FeedbackDesk
+    needs: NeedDesk
     routing: RoutingDesk
     read_stderr: StderrReader = nothing_said
     keys: KeyRing

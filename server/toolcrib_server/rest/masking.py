@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from toolcrib_registry.errors import InvalidInput
@@ -19,8 +18,8 @@ from toolcrib_registry.types import (
     StdioTransport,
     Transport,
 )
-from toolcrib_server.upstream.references import has_reference
-from toolcrib_server.upstream.sensitive import split_args
+from toolcrib_server.upstream.config.references import has_reference
+from toolcrib_server.upstream.config.sensitive import split_args
 
 MASK = "•••"
 _REFERENCE = re.compile(r"\$\{([^{}]*?)(?::-[^{}]*)?\}")
@@ -111,18 +110,6 @@ def _masked_args(args: Sequence[str]) -> tuple[str, ...]:
         else (mask_url(part.shown) if "://" in part.shown else part.shown)
         for part in split_args(args)
     )
-
-
-def masked_state(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return a server's settings, as the change log has them, as they may be shown."""
-    if state is None:
-        return None
-    shown = dict(state)
-    if isinstance(shown.get("url"), str):
-        shown["url"] = mask_url(shown["url"])
-    if isinstance(shown.get("args"), list):
-        shown["args"] = mask_args(shown["args"])
-    return shown
 
 
 def mask_args(args: Sequence[str]) -> list[str]:

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from toolcrib_registry.errors import NotPermitted
 from toolcrib_registry.types import Model, Offer
 from toolcrib_server.guard import Principal
-from toolcrib_server.upstream.endpoint import check_url
-from toolcrib_server.upstream.place import Place
-from toolcrib_server.upstream.references import has_reference
+from toolcrib_server.upstream.config.endpoint import check_url
+from toolcrib_server.upstream.config.place import Place
+from toolcrib_server.upstream.config.references import has_reference
 
 from .deps import Deps
 

@@ -28,10 +28,12 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.guard import KeyRing
 from toolcrib_server.invocation.shelf import ResultShelf
+from toolcrib_server.learning.companions import CompanionDesk
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.learning.learner import Learner
 from toolcrib_server.learning.mode import LearningMode, Sharing
 from toolcrib_server.learning.recorder import OutcomeLog
+from toolcrib_server.learning.refusing import NeedDesk
 from toolcrib_server.routing.desk import RoutingDesk
 from toolcrib_server.routing.learner import RoutingLearner
 from toolcrib_server.routing.mode import RoutingMode
@@ -191,6 +193,7 @@ def open_deps(
             registrar=StoreRegistrar(store, indexer),
             indexer=indexer,
             feedback=open_desk(store, indexer, searcher, mode=learning, sharing=sharing),
+            needs=NeedDesk(store, CompanionDesk(store, mode=learning, sharing=sharing)),
             keys=keys or KeyRing(),
             views=ViewDesk(store, Resolver(store, counter), count_tokens=counter),
             version="0.0.0",

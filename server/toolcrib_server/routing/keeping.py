@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from toolcrib_registry.files import write_whole
 
 from .frozen import Unfreezable, Unreadable, freeze, thaw
 from .policy import Policy
@@ -54,7 +54,7 @@ class KeptPolicies:
         try:
             data = freeze(replace(policy, heard=replace(policy.heard, outcomes=())))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(path, data)
+            write_whole(path, data)
             self._drop(f"{_hashed(policy.tenant)}-*{_SUFFIX}", but=path)
         except Unfreezable as error:
             logger.error("What was learned cannot be kept: %s", error)
@@ -84,18 +84,6 @@ def code_version() -> str:
     rooms = (here, here.parent / "selection" / "routing")
     sources = sorted(path for room in rooms for path in room.glob("*.py"))
     return _hashed(*(path.read_text(encoding="utf-8") for path in sources))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write whole or not at all: whoever reads meanwhile sees the old one or none."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _hashed(*texts: str) -> str:

@@ -31,6 +31,7 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.learning.mode import EVERYONE, Sharing
 
+from .heeding import heeding
 from .mode import RoutingMode
 from .profiles import profile_of
 
@@ -169,24 +170,29 @@ class RoutingLearner:
             self._ready = {}
             return
         wanted = [t for t in seen.tenants if tenants is None or t in tenants]
-        work = partial(
-            self._look, index.encoder, seen, wanted, at_once=at_once, on_progress=on_progress
-        )
-        await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        with heeding(on_progress) as show:
+            work = partial(
+                self._look, index.encoder, seen, wanted, at_once=at_once, on_progress=show
+            )
+            await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def prepare(
         self, texts: Collection[str], *, on_progress: OnProgress | None = None
     ) -> None:
-        """Encode queries or examples, so that learning from them does not have to."""
+        """Encode queries or examples, so that learning from them does not have to.
+
+        Cancelled, it ends with the batch at hand; what was encoded before is kept.
+        """
         from .library import kept_vectors  # noqa: PLC0415  # slow
 
         index = await self._index()
         if _is_mute(index):
             return
-        work = partial(
-            kept_vectors, self._store, index.encoder, sorted(texts), on_progress=on_progress
-        )
-        await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        with heeding(on_progress) as show:
+            work = partial(
+                kept_vectors, self._store, index.encoder, sorted(texts), on_progress=show
+            )
+            await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     def forget(self, forget: Callable[[], int]) -> int:
         """Forget outcomes, and use nothing learned from any until the next look. Blocks."""

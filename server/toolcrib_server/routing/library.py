@@ -23,9 +23,12 @@ _AT_ONCE: Final = 256
 
 
 def encode(
-    encoder: Encoder, texts: Sequence[str], *, on_progress: OnProgress | None = None
+    encoder: Encoder, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
 ) -> Singles:
-    """Encode texts as search reads them; a row each, in their order."""
+    """Encode texts as search reads them; a row each, in their order.
+
+    ``on_progress`` is told how many are done so far.
+    """
     from toolcrib_embeddings.queries.steps import clean_query  # noqa: PLC0415  # slow to import
 
     rows = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
@@ -33,9 +36,9 @@ def encode(
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     for start in range(0, len(order), _AT_ONCE):
         places = order[start : start + _AT_ONCE]
-        rows[places] = encoder.encode([clean_query(texts[place]) for place in places])
-        if on_progress:
-            on_progress(start + len(places), len(order))
+        clean = [clean_query(texts[place]) for place in places]
+        told = _onward(on_progress, start)
+        rows[places] = encoder.encode(clean, on_progress=told)
     return rows
 
 
@@ -46,21 +49,34 @@ def kept_vectors(
     *,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Singles]:
-    """Give each text's vector; what is not in the cache is encoded and put there."""
+    """Give each text's vector; what is not in the cache is encoded and put there.
+
+    What is encoded is kept by and by: ``on_progress`` may raise to end it, and loses the last few.
+    """
     keys = {hash_query(text): text for text in texts}
     found = {keys[key]: raw for key, raw in _stored(store, encoder, list(keys)).items()}
     missing = [text for text in keys.values() if text not in found]
-    done = 0
+
+    def show(done: int) -> None:
+        if on_progress:
+            on_progress(done, len(missing))
+
     for start in range(0, len(missing), _AT_ONCE):
         some = missing[start : start + _AT_ONCE]
-        fresh = dict(zip(some, encode(encoder, some), strict=True))
+        told = _onward(show, start)
+        fresh = dict(zip(some, encode(encoder, some, on_progress=told), strict=True))
         raw = {hash_query(text): row.astype("<f4").tobytes() for text, row in fresh.items()}
         store.put_embeddings(encoder.id, raw)
         found |= fresh
-        done += len(some)
-        if on_progress:
-            on_progress(done, len(missing))
     return found
+
+
+def _onward(on_progress: Callable[[int], None] | None, before: int) -> Callable[[int], None] | None:
+    """Tell how far a part is as how far the whole is; and at once, that the part begins."""
+    if on_progress is None:
+        return None
+    on_progress(before)
+    return lambda done: on_progress(before + done)
 
 
 def _stored(store: Store, encoder: Encoder, keys: Sequence[str]) -> dict[str, Singles]:

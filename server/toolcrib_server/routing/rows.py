@@ -15,7 +15,6 @@ from typing import Any, Final, cast
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Model
-from toolcrib_server.catalog.models import read_models
 
 MAX_QUERY_CHARS: Final = 16_000
 _FIELDS: Final = ("query", "model", "score", "cost", "latency_ms")
@@ -184,15 +183,19 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _models(path: Path) -> tuple[Model, ...]:
+    from toolcrib_server.catalog.models import read_models  # noqa: PLC0415  # slow to import
+
     return read_models(path).models if path.is_file() else ()
 
 
 def _lines(path: Path) -> Iterable[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InvalidInput(f"{path} cannot be read: {why}.") from error
+        # Not `splitlines`: it also ends a line at U+0085 or U+2028, which JSON has within strings.
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} cannot be read: it is not text in UTF-8.") from error
 
 
 def _decoded(line: str) -> object:

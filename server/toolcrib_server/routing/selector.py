@@ -152,7 +152,12 @@ class RoutedSelector:
         from .library import encode  # noqa: PLC0415  # slow
 
         allowed = forecasts.models
-        vectors = encode(index.encoder, tasks, on_progress=on_progress)
+
+        def show(done: int) -> None:
+            if on_progress:
+                on_progress(done, len(tasks))
+
+        vectors = encode(index.encoder, tasks, on_progress=show)
         routed: list[Routing] = []
         for start in range(0, len(tasks), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)

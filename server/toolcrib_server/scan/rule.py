@@ -7,7 +7,6 @@ so that the time is bounded whatever the text. A rule is tried only where one of
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,10 +47,6 @@ class Rule:
             return None
         return first.span()
 
-    def may_apply(self, words: Collection[str]) -> bool:
-        """Tell, at little cost, whether it is worth trying on a text of these words."""
-        return not self._words or not self._words.isdisjoint(words)
-
     @cached_property
     def _cues(self) -> tuple[re.Pattern[str], ...]:
         return tuple(re.compile(cue) for cue in self.cues)
@@ -59,7 +54,3 @@ class Rule:
     @cached_property
     def _unless(self) -> re.Pattern[str] | None:
         return re.compile(self.unless) if self.unless else None
-
-    @cached_property
-    def _words(self) -> frozenset[str]:
-        return frozenset(self.words.split())

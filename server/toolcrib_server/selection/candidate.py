@@ -5,7 +5,7 @@ Where an offer says something of its own, that wins over what is said of the mod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
@@ -172,8 +172,3 @@ def candidates_of(model: Model, *, relevance: float = 0.0) -> Iterator[Candidate
         yield Candidate(model, None, relevance)
     for offer in model.offers:
         yield Candidate(model, offer, relevance)
-
-
-def count_models(candidates: Iterable[Candidate]) -> int:
-    """Count the models among candidates."""
-    return len({candidate.model.name for candidate in candidates})

@@ -256,7 +256,7 @@ def _relevance(
     """Give the relevance of each candidate: its model's."""
     import numpy as np  # noqa: PLC0415  # slow
 
-    from toolcrib_embeddings.indexing.roster import Scope  # noqa: PLC0415  # slow
+    from toolcrib_embeddings.indexing.scope import Scope  # noqa: PLC0415  # slow
 
     if not live.ids:
         return np.zeros(len(live.columns))

@@ -111,9 +111,7 @@ def ask(query: str | Sequence[str], *, k: int, filters: Filters, stages: Stages)
     Raises:
         InvalidInput: The query is blank or huge, there are too many steps, ``k`` is out of range.
     """
-    steps = (query,) if isinstance(query, str) else tuple(filter(_is_readable, query))
-    if not any(map(_is_readable, steps)):
-        raise InvalidInput(_nothing_said(query))
+    steps = readable(query)
     if len(steps) > MAX_STEPS:
         raise InvalidInput(
             f"The query has {len(steps)} steps; the limit is {MAX_STEPS}. Ask for the first ones, "
@@ -121,6 +119,18 @@ def ask(query: str | Sequence[str], *, k: int, filters: Filters, stages: Stages)
         )
     _check_size(sum(map(len, steps)), k)
     return Question(steps[0] if len(steps) == 1 else steps, k, filters, stages)
+
+
+def readable(query: str | Sequence[str]) -> tuple[str, ...]:
+    """Give the steps of a query that say something.
+
+    Raises:
+        InvalidInput: None does.
+    """
+    steps = tuple(filter(_is_readable, (query,) if isinstance(query, str) else query))
+    if not steps:
+        raise InvalidInput(_nothing_said(query))
+    return steps
 
 
 def _check_size(chars: int, k: int) -> None:

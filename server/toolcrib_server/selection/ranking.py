@@ -251,10 +251,15 @@ def _notes(columns: Columns, kept: Sieve, constraints: Constraints) -> Iterator[
         yield "No limit was set: every model that is registered and enabled was ranked."
     elif not len(kept.passed):
         fields = ", ".join(f"{field} ({n})" for field, n in kept.by_field.items())
-        yield (
-            f"No offer meets every limit: {len(columns)} offers of {len(columns.model_names)} "
-            f"models were excluded, by {fields}."
-        )
+        yield f"{_all_of(columns)} excluded, by {fields}."
     if not len(kept.passed) and kept.alone:
         field, count = next(iter(kept.alone.items()))
-        yield f"Without the limit on {field}, {count} of them would have passed."
+        which = f"{count} of them" if len(columns) > 1 else "it"
+        yield f"Without the limit on {field}, {which} would have passed."
+
+
+def _all_of(columns: Columns) -> str:
+    offers, models = len(columns), len(columns.model_names)
+    if offers == 1:
+        return "The only offer was"
+    return f"All {offers} offers of {models} model{'s' if models > 1 else ''} were"

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Change, Entry, EntryId, Revision, ServerName
+from toolcrib_registry.types import Entry, EntryId, Revision, ServerName
 
 from .brief import Brief, brief_of
 
@@ -57,7 +57,7 @@ class Shelf:
         read = _briefs(islice(self._store.iter_entries(live=True), _CAPACITY))
         with self._lock:
             # What changed meanwhile may have been read before or after: it is read when found.
-            changes = self._store.list_changes(since=head, limit=_LONGEST_LOG)
+            changes = self._store.list_subjects(since=head, limit=_LONGEST_LOG)
             if len(changes) == _LONGEST_LOG:
                 return
             self._known = {**_without(read, changes), **self._known}
@@ -86,7 +86,7 @@ class Shelf:
         with self._lock:
             before = self._revision
             if before is not None and revision > before:
-                changes = self._store.list_changes(since=before, limit=_LONGEST_LOG)
+                changes = self._store.list_subjects(since=before, limit=_LONGEST_LOG)
                 too_many = len(changes) == _LONGEST_LOG
                 # Replaced, because somebody may be reading it.
                 self._known = {} if too_many else _without(self._known, changes)
@@ -105,19 +105,21 @@ class Shelf:
             self._known.update(read)
 
 
-def _touched(changes: Iterable[Change]) -> tuple[set[str], set[str]]:
+def _touched(changes: Iterable[tuple[Revision, str]]) -> tuple[set[str], set[str]]:
     ids: set[str] = set()
     servers: set[str] = set()
-    for change in changes:
-        kind, _, name = change.subject.partition(":")
+    for _, subject in changes:
+        kind, _, name = subject.partition(":")
         if kind == "server":
             servers.add(name)
         else:
-            ids.add(change.subject)
+            ids.add(subject)
     return ids, servers
 
 
-def _without(known: Mapping[EntryId, Brief], changes: Sequence[Change]) -> dict[EntryId, Brief]:
+def _without(
+    known: Mapping[EntryId, Brief], changes: Iterable[tuple[Revision, str]]
+) -> dict[EntryId, Brief]:
     ids, servers = _touched(changes)
     return {
         id_: brief for id_, brief in known.items() if id_ not in ids and brief.server not in servers

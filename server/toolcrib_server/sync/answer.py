@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from toolcrib_registry.types import Lease, Malformed, Server, ServerHealth, ServerStatus
-from toolcrib_server.upstream.listing import Listing
+from toolcrib_server.upstream.lists.listing import Listing
 
 from .schedule import Cadence
 

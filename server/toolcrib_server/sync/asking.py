@@ -16,7 +16,7 @@ import anyio.to_thread
 from toolcrib_registry.errors import NotCallable, UpstreamError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryKind, Lease, Server, ServerName, ServerStatus, split_id
-from toolcrib_server.upstream.listing import Listing
+from toolcrib_server.upstream.lists.listing import Listing
 
 from .answer import Answer
 from .checkpoints import Checkpoint

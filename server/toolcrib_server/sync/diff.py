@@ -25,7 +25,7 @@ from toolcrib_registry.types import (
     qualified_name,
     split_id,
 )
-from toolcrib_server.upstream.listing import Listing
+from toolcrib_server.upstream.lists.listing import Listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from toolcrib_server.catalog.card import is_card, read_card
 from toolcrib_server.catalog.models import read_models
 from toolcrib_server.catalog.problem import Problem
 from toolcrib_server.catalog.tools import read_tools_jsonl
-from toolcrib_server.upstream.config import load_servers
+from toolcrib_server.upstream.config.mcp_servers import load_servers
 
 _SERVER_KEYS = frozenset({"mcpServers", "servers", "mcp"})
 _TOOL_KEYS = frozenset({"input_schema", "inputSchema"})

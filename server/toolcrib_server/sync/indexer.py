@@ -21,8 +21,9 @@ import anyio.to_thread
 
 from toolcrib_registry.errors import EncoderError, ToolcribError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Change, EntryId, Revision, ServerName
+from toolcrib_registry.types import EntryId, Revision, ServerName
 
+from .bulk import uncollected
 from .checkpoints import Checkpoint, checkpoint_from_environment
 from .embedder import Embedder, Encoded, Progress, in_lists
 from .grouping import Grouped
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOG_BATCH = 5_000
-_LOG_BYTES = 64 * 1024 * 1024
 _LONGEST_UNSAVED_S = 15.0
 """While the log never rests; otherwise what moved is saved when it does."""
 _ENCODER_RETRY_S = 30.0
@@ -292,20 +292,14 @@ class Indexer:
     def _touched_since(self, revision: Revision) -> _Touched:
         ids: dict[EntryId, None] = {}
         servers: dict[ServerName, None] = {}
-        for change in self._changes_since(revision):
-            revision = change.revision
-            if change.subject.startswith("server:"):
-                servers[ServerName(change.subject.removeprefix("server:"))] = None
-            else:
-                ids[EntryId(change.subject)] = None
+        while changes := self._store.list_subjects(since=revision, limit=_LOG_BATCH):
+            for _, subject in changes:
+                if subject.startswith("server:"):
+                    servers[ServerName(subject.removeprefix("server:"))] = None
+                else:
+                    ids[EntryId(subject)] = None
+            revision = changes[-1][0]
         return _Touched(tuple(ids), tuple(servers), revision)
-
-    def _changes_since(self, revision: Revision) -> Iterator[Change]:
-        while changes := self._store.list_changes(
-            since=revision, limit=_LOG_BATCH, most_bytes=_LOG_BYTES
-        ):
-            yield from changes
-            revision = changes[-1].revision
 
     def _apply(
         self, index: SearchIndex, touched: _Touched, on_progress: Progress | None
@@ -315,10 +309,15 @@ class Indexer:
             # Turned on or off: all it owns. (Of a removed server, each entry has its own change.)
             for owned in self._store.hashes_by_server(touched.servers).values():
                 ids.update(dict.fromkeys(owned))
-        live = self._store.get_entries(tuple(ids), live=True) if ids else {}
-        documents = list(self.embedder.render(live.values()))
+        documents, live = self._read(tuple(ids))
         removals = frozenset(key for key in ids if key not in live and key in index)
         return self._update(index, documents, removals, touched.revision, on_progress, rebuilt=None)
+
+    @uncollected()
+    def _read(self, ids: Sequence[EntryId]) -> tuple[list[Document], Collection[EntryId]]:
+        """Read the documents of entries, and which of these are live."""
+        live = self._store.get_entries(ids, live=True) if ids else {}
+        return list(self.embedder.render(live.values())), frozenset(live)
 
     def _update(
         self,

@@ -22,11 +22,11 @@ from toolcrib_server.catalog.fetched import card_url, document_of, read_fetched
 from toolcrib_server.catalog.merge import merge_models
 from toolcrib_server.catalog.models import ModelCatalog
 from toolcrib_server.catalog.served import is_list_of_models, read_served
-from toolcrib_server.upstream.endpoint import check_url
+from toolcrib_server.upstream.config.endpoint import check_url
+from toolcrib_server.upstream.config.place import Place
+from toolcrib_server.upstream.config.references import Secrets
 from toolcrib_server.upstream.models.fetch import fetch
 from toolcrib_server.upstream.models.target import resolve_target
-from toolcrib_server.upstream.place import Place
-from toolcrib_server.upstream.references import Secrets
 
 from .registrar import ImportReport, Registrar
 

@@ -29,8 +29,9 @@ from toolcrib_registry.types import (
     Tool,
 )
 from toolcrib_server.catalog.merge import merge_models
-from toolcrib_server.upstream.secrets import SecretStore, seal
+from toolcrib_server.upstream.config.secrets import SecretStore, seal
 
+from .bulk import uncollected
 from .diff import Difference, compare
 from .embedder import Progress
 from .indexer import Indexer, IndexReport
@@ -193,6 +194,7 @@ class Registrar:
         ]
         return self._store.put_models(merged, actor=actor)
 
+    @uncollected()
     def _import(self, tools: Sequence[Tool], source: str, actor: str) -> _Written:
         by_server: dict[ServerName, list[Tool]] = {}
         for tool in tools:
@@ -224,7 +226,8 @@ class Registrar:
     ) -> EntryChanges:
         changes = difference.changes
         touched = (*(entry.id for entry in changes.upserts), *changes.removals)
-        before = self._store.get_entries([id_ for id_ in touched if id_ in known])
+        stored = [id_ for id_ in touched if id_ in known]
+        before = self._store.get_entries(stored) if stored else {}
         return self._review(server, difference, before)
 
 

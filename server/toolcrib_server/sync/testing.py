@@ -13,12 +13,12 @@ from typing import Any
 
 from toolcrib_registry.errors import UpstreamTimeout, UpstreamUnavailable
 from toolcrib_registry.types import Server, ServerName
-from toolcrib_server.upstream.era import Greeting
+from toolcrib_server.upstream.config.secrets import Redactor
+from toolcrib_server.upstream.connecting.era import Greeting
 from toolcrib_server.upstream.failures import LinkFailure, LinkLost, RpcFailure
-from toolcrib_server.upstream.listing import Listing, read_listing
-from toolcrib_server.upstream.schemas import SchemaCheck
-from toolcrib_server.upstream.secrets import Redactor
-from toolcrib_server.upstream.translation import translate
+from toolcrib_server.upstream.lists.listing import Listing, read_listing
+from toolcrib_server.upstream.lists.schemas import SchemaCheck
+from toolcrib_server.upstream.pool.translation import translate
 
 _KEYS = {
     "tools/list": "tools",

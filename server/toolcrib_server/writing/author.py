@@ -15,7 +15,7 @@ from toolcrib_server.invocation.model_order import Answered, ModelOrder
 from toolcrib_server.invocation.models import ModelInvoker
 from toolcrib_server.invocation.picking import ModelPicker, is_auto
 
-from .prompts import EDITION, RESPONSE_FORMAT, plainly
+from .prompts import EDITION, RESPONSE_FORMAT, ask_questions, plainly
 
 PRINCIPAL: Final = "writer"
 """Whose calls these are, in budgets and in the audit log."""
@@ -56,9 +56,12 @@ class Author:
 
         Raises:
             NotFound: It is not registered.
-            NotCallable: It is off, or nobody serves it.
+            NotCallable: It is off, or nobody serves it; for ``auto``, none can do what is asked.
         """
-        if not is_auto(self.model):
+        if is_auto(self.model):
+            body = plainly(ask_questions("A tool."), self._unwanted)
+            await self._picker.pick(self.model, body, principal=PRINCIPAL)
+        else:
             await self._picker.find(self.model)
 
     async def ask(self, body: JsonObject, *, timeout_s: float) -> Wrote:

@@ -32,11 +32,12 @@ class WritingDesk:
 
     def __init__(self, store: Store, desk: ModelDesk, settings: WritingSettings) -> None:
         author = Author(settings.model, desk.picker, desk.invoker) if settings.model else None
-        self.questions = QuestionWriter(store, author, Pace(settings.calls_per_hour))
+        pace = Pace(store, "writer/questions", settings.calls_per_hour)
+        self.questions = QuestionWriter(store, author, pace)
         self.reader: QueryReader | None = None
         """None where no query is sent to a model."""
         if author is not None and settings.budget_s > 0:
-            pace = Pace(settings.calls_per_hour)
+            pace = Pace(store, "writer/readings", settings.calls_per_hour)
             self.reader = QueryReader(store, author, pace, budget_s=settings.budget_s)
         self._opened = AsyncExitStack()
 

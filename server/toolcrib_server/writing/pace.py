@@ -1,41 +1,46 @@
-"""How often something may be done in an hour. Knows no clock but the one it is given."""
+"""How often something may be done in an hour, by all processes of a registry together."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable
-from typing import Final
+from datetime import UTC, datetime
+from functools import partial
 
-HOUR_S: Final = 3600.0
+import anyio.to_thread
+
+from toolcrib_registry.store import Store
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
 
 
 class Pace:
-    """Counts what was done in the last hour. For one event loop."""
+    """A limit by a name, under which the registry counts what was done in the last hour."""
 
-    def __init__(self, per_hour: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, name: str, per_hour: int, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.per_hour = per_hour
-        self._clock = clock
-        self._done: deque[float] = deque()
+        self._store = store
+        self._name = name
+        self._now = now
 
-    @property
-    def left(self) -> int:
-        """How much may still be done now."""
-        now = self._clock()
-        while self._done and self._done[0] <= now - HOUR_S:
-            self._done.popleft()
-        return max(self.per_hour - len(self._done), 0)
+    async def take(self) -> bool:
+        """Count one, if it may be done.
 
-    @property
-    def waits_s(self) -> float:
-        """How long until one more may be done; 0 where it may be done now."""
-        if self.left:
-            return 0.0
-        return self._done[0] + HOUR_S - self._clock() if self._done else HOUR_S
+        Raises:
+            StoreError: Nobody can tell.
+        """
+        take = partial(self._store.paces.take, self._name, per_hour=self.per_hour, now=self._now())
+        return (await anyio.to_thread.run_sync(take)).granted
 
-    def take(self) -> bool:
-        """Count one, if it may be done."""
-        if not self.left:
-            return False
-        self._done.append(self._clock())
-        return True
+    async def waits_s(self) -> float:
+        """Say how long until one more may be done; 0 where it may be done now.
+
+        Raises:
+            StoreError: Nobody can tell.
+        """
+        look = partial(self._store.paces.look, self._name, per_hour=self.per_hour, now=self._now())
+        return (await anyio.to_thread.run_sync(look)).waits_s

@@ -111,6 +111,8 @@ class QuestionWriter:
         """Why the last round did not come to its end; None when it did."""
         self._leases = Leases(store, checkpoint=checkpoint_from_environment())
         self._seen: Revision | None = None
+        self._pause_s = 0.0
+        """Until it may ask again, as the last round left it."""
 
     @property
     def model(self) -> str | None:
@@ -192,7 +194,7 @@ class QuestionWriter:
                 continue
             rest_s = _SHORTEST_REST_S
             if left:
-                await anyio.sleep(max(self.pace.waits_s, _SHORTEST_REST_S))
+                await anyio.sleep(max(self._pause_s, _SHORTEST_REST_S))
             else:
                 await self._wait_for_change()
 
@@ -200,17 +202,16 @@ class QuestionWriter:
         try:
             self._seen = await anyio.to_thread.run_sync(self._store.head)
             result = await self.write(paced=True)
+            self._pause_s = await self.pace.waits_s()
         except ToolcribError as error:
             self.error = error.detail
             return 1
-        self.error = result.failure or (None if self._is_paused(result) else result.stopped)
+        # Whether it only waits for its hour to pass.
+        is_paused = result.stopped is not None and self._pause_s > 0
+        self.error = result.failure or (None if is_paused else result.stopped)
         if self.error is not None:
             logger.warning("Example questions wait: %s", self.error)
         return result.left
-
-    def _is_paused(self, result: Written) -> bool:
-        """Whether it only waits for its hour to pass."""
-        return result.stopped is not None and not self.pace.left
 
     async def _wait_for_change(self) -> None:
         head = self._seen
@@ -294,7 +295,7 @@ class QuestionWriter:
         if text is None:
             return
         for number in range(1, _TRIES + 1):
-            if turn.paced and not self.pace.take():
+            if turn.paced and not await self.pace.take():
                 turn.stop(f"{self.pace.per_hour} calls were made in the last hour")
                 return
             wrote = await author.ask(ask_questions(text), timeout_s=self._timeout_s)

@@ -122,7 +122,7 @@ class QueryReader:
     async def _learn(self, key: str, text: str, wanted: _Wish) -> None:
         try:
             kept = await self._recall(key)
-            if kept is None and self._pace.take():
+            if kept is None and await self._pace.take():
                 kept = await self._ask(key, text, wanted)
             if kept is not None:
                 self._remember(key, _read(kept))

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from toolcrib_server.selection.routing.arrays import Booleans, Floats
+from toolcrib_server.selection.routing.arrays import Floats
 
 _BINS: Final = 10
 _SHARES: Final = 21
@@ -154,8 +154,3 @@ def by_share(confidence: Floats, chosen: Floats, fallback: Floats) -> Curve:
     grid = np.linspace(0, 1, _SHARES)
     scores = float(fallback.mean()) + np.interp(grid, shares, gains)
     return Curve(tuple(grid.tolist()), tuple(scores.tolist()))
-
-
-def mean_where(values: Floats, mask: Booleans) -> float:
-    """Average some values; 0 when there are none."""
-    return float(values[mask].mean()) if mask.any() else 0.0

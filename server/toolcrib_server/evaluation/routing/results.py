@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
+from toolcrib_registry.spelling import camel
 from toolcrib_registry.types import JsonObject
 
 from .measures import Calibration, Curve, Gap
@@ -121,7 +122,7 @@ def render_results(evaluation: RoutingEvaluation) -> JsonObject:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {_camel(name): _plain(item) for name, item in fields}
+        return {camel(name): _plain(item) for name, item in fields}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, tuple | list):
@@ -129,8 +130,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     return round(value, _DIGITS) if isinstance(value, float) else value
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryKind, JsonObject, Server, ServerName, entry_id
@@ -20,8 +20,6 @@ from toolcrib_server.gateway.news import News
 from toolcrib_server.gateway.relaying import EntryRelay, FindServer
 from toolcrib_server.gateway.sources import Links, Source, Sources, split_task
 from toolcrib_server.invocation.invoker import Invoker
-
-_OF_TASKS: Final = "tasks/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from toolcrib_server.answers.lookup import Lookup
 from toolcrib_server.answers.showing import EXAMPLES_HEADER, cache_headers
 from toolcrib_server.cascade.showing import climb_line
 from toolcrib_server.chat.flow import ChatFlow
-from toolcrib_server.chat.reply import Reply
+from toolcrib_server.chat.reply import Reply, plain_reply
 from toolcrib_server.chat.showing import own_view
 from toolcrib_server.invocation.model_order import Answered, Failed
 from toolcrib_server.invocation.orders import objects
@@ -49,17 +49,8 @@ async def given(reply: Reply, *, body: Mapping[str, Any]) -> Response:
 
 async def plain(answered: Answered) -> Response:
     """Give what no cache and no cascade was asked for, as vectors."""
-    pick, cost = answered.pick, answered.measured.cost_usd
-    reply = Reply(
-        answer=answered.answer,
-        model=pick.candidate.model.name,
-        provider=pick.candidate.provider,
-        reasons=pick.reasons,
-        failed=answered.failed,
-        measured=answered.measured,
-        cost_usd=cost,
-    )
-    return await _json({**answered.answer, "toolcrib": own_view(reply)}, headers_of(reply))
+    reply = plain_reply(answered)
+    return await _json({**reply.answer, "toolcrib": own_view(reply)}, headers_of(reply))
 
 
 async def _json(whole: JsonObject, headers: Mapping[str, str]) -> Response:

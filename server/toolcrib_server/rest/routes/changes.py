@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput, StoreError, TooManyReaders
 from toolcrib_registry.types import Change, EntryKind, Revision, ServerName
-from toolcrib_server.rest.changes import change_out, revision_head, revision_out
 from toolcrib_server.rest.deps import Deps, Parts, User
+from toolcrib_server.rest.mapping.changes import change_out, revision_head, revision_out
 from toolcrib_server.sync.feed import Feed, Wanted
 from toolcrib_server.sync.history import MAX_REVISIONS, list_revisions, read_revision
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from toolcrib_registry import wire
 from toolcrib_registry.types import EntryKind, Revision, ServerName
 from toolcrib_server.rest.deps import Admin, Parts, SeenRevision, User
-from toolcrib_server.rest.mapping import entry_out
+from toolcrib_server.rest.mapping.entries import entry_out
 
 router = APIRouter(prefix="/entries", tags=["entries"])
 

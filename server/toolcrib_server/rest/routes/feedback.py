@@ -47,11 +47,29 @@ async def forget(
 
 @router.get("/learning", summary="How learning stands")
 async def learning_state(parts: Parts, _: Admin) -> wire.LearningOut:
-    """For each tenant that has outcomes: what is in use, and why."""
-    states = await parts.feedback.states()
+    """For each tenant that has outcomes: what is in use, and why. Then what tools bring along."""
+    states, needs = await parts.feedback.states(), await parts.needs.read()
     return wire.LearningOut(
-        mode=parts.feedback.mode.value, tenants=[_state_out(state) for state in states]
+        mode=parts.feedback.mode.value,
+        tenants=[_state_out(state) for state in states],
+        needs=[wire.LearnedNeedOut(**asdict(one)) for one in needs.learned],
+        refused=[wire.RefusedNeedOut(**asdict(one)) for one in needs.refused],
     )
+
+
+@router.post("/learning/refusals", summary="Let a tool no longer bring another one along")
+async def refuse_need(parts: Parts, admin: Admin, given: wire.RefusedNeedIn) -> wire.NeedSettledOut:
+    """Whatever was learned; what its owner declares stays. Other processes know in a minute."""
+    settled = await parts.needs.refuse(given.tool, given.needed, actor=admin.actor)
+    return wire.NeedSettledOut(**asdict(settled))
+
+
+@router.delete("/learning/refusals", summary="Let a tool bring another one along again")
+async def allow_need(
+    parts: Parts, _: Admin, tool: wire.Name, needed: wire.Name
+) -> wire.NeedSettledOut:
+    """Takes a refusal back, also one of tools that are gone."""
+    return wire.NeedSettledOut(**asdict(await parts.needs.allow(tool, needed)))
 
 
 def _may_forget(user: Principal, principal: str | None) -> None:

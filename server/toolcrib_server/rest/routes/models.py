@@ -14,7 +14,7 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import ChangeAction, EntryKind, Model
 from toolcrib_server.catalog.own import model_of
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
-from toolcrib_server.rest.mapping import model_out
+from toolcrib_server.rest.mapping.entries import model_out
 from toolcrib_server.rest.offering import check_offers
 
 router = APIRouter(prefix="/models", tags=["models"])

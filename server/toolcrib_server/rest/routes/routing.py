@@ -14,7 +14,7 @@ from toolcrib_registry.types import RatingSource
 from toolcrib_server.answers.teaching import Rating
 from toolcrib_server.guard import Principal, Role
 from toolcrib_server.rest.deps import Admin, Parts, User
-from toolcrib_server.rest.routing import (
+from toolcrib_server.rest.mapping.routing import (
     domain_out,
     model_outcome_out,
     recorded_out,

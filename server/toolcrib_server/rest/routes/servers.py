@@ -12,11 +12,11 @@ from toolcrib_registry.errors import InvalidInput, NotPermitted
 from toolcrib_registry.types import HttpTransport, Server, ServerName, SseTransport, Transport
 from toolcrib_server.guard import Principal
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
-from toolcrib_server.rest.mapping import patched, server_from, server_out
+from toolcrib_server.rest.mapping.servers import patched, server_from, server_out
 from toolcrib_server.rest.masking import new_references
-from toolcrib_server.upstream.endpoint import check_headers, check_url
-from toolcrib_server.upstream.names import check_server_name
-from toolcrib_server.upstream.place import Place
+from toolcrib_server.upstream.config.endpoint import check_headers, check_url
+from toolcrib_server.upstream.config.names import check_server_name
+from toolcrib_server.upstream.config.place import Place
 
 _REQUEST = "the request"
 router = APIRouter(prefix="/servers", tags=["servers"])

@@ -17,7 +17,7 @@ from toolcrib_registry.types import (
     Tool,
 )
 from toolcrib_server.rest.deps import Admin, Deps, Parts, SeenRevision, User
-from toolcrib_server.rest.mapping import tool_from, tool_out
+from toolcrib_server.rest.mapping.entries import tool_from, tool_out
 
 router = APIRouter(prefix="/tools", tags=["tools"])
 

@@ -11,7 +11,7 @@ from toolcrib_registry.errors import InvalidInput, NotFound
 from toolcrib_registry.types import Revision
 from toolcrib_server.guard import Principal, Role
 from toolcrib_server.rest.deps import Admin, Deps, Parts, SeenRevision, User
-from toolcrib_server.rest.views import shown_out, view_out
+from toolcrib_server.rest.mapping.views import shown_out, view_out
 from toolcrib_server.views.desk import ViewDesk
 from toolcrib_server.views.documents import view_of
 

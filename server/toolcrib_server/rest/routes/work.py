@@ -17,23 +17,16 @@ from toolcrib_registry.types import Entry, EntryId, EntryKind, ServerName
 from toolcrib_server.guard import Principal
 from toolcrib_server.invocation.shelf import PREFIX
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
-from toolcrib_server.rest.mapping import (
-    call_out,
-    constraints_from,
-    filters_from,
-    hit_out,
-    page_out,
-    report_out,
-    results_out,
-    selection_out,
-    stages_from,
-)
-from toolcrib_server.rest.routing import weights_from
+from toolcrib_server.rest.mapping.calls import call_out, page_out, report_out
+from toolcrib_server.rest.mapping.routing import weights_from
+from toolcrib_server.rest.mapping.search import filters_from, hit_out, results_out, stages_from
+from toolcrib_server.rest.mapping.selection import constraints_from, selection_out
 from toolcrib_server.selection.models import Objective
+from toolcrib_server.selection.question import readable
 
 router = APIRouter(tags=["work"])
 
-UrlQuery = Annotated[wire.Text, Field(min_length=1, max_length=10_000)]
+UrlQuery = Annotated[wire.Text, Field(max_length=10_000)]
 
 
 def _refuse_unknown(request: Request) -> None:
@@ -42,7 +35,8 @@ def _refuse_unknown(request: Request) -> None:
     known: list[str] = [field.alias for field in route.dependant.query_params]
     for name in request.query_params:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            begun = [one for one in known if name and one.startswith(name)]
+            near = difflib.get_close_matches(name, known, n=1) or begun
             hint = f" Did you mean {near[0]}?" if near else ""
             raise InvalidInput(f"There is no parameter {name!r}.{hint}")
 
@@ -76,11 +70,12 @@ async def search_by_url(
 
     A browser or a shell can ask it.
     """
+    steps = readable(query)
     return await _search(
         parts,
         user,
         wire.SearchQuery(
-            query=query[0] if len(query) == 1 else query,
+            query=steps[0] if len(steps) == 1 else list(steps),
             k=k,
             kinds=kind,
             servers=server,

@@ -7,6 +7,7 @@ where there are groups enough (empirical Bayes, Efron & Morris 1975).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,9 @@ import numpy as np
 from .arrays import Floats, Integers, Singles, products
 
 _SIZES: Final = (150, 100, 60)
-"""Queries in a group, on average, from coarse to fine."""
+"""Queries in a group, on average, from coarse to fine, where there are plenty."""
+_PLENTY: Final = 3_500
+"""Past queries; with fewer, groups are smaller too: their number falls as the square root."""
 _MOST_GROUPS: Final = 100
 _STARTS: Final = 3
 _FINE_SIZES: Final = (40, 25)
@@ -55,8 +58,8 @@ class Clusters:
 
     @classmethod
     def fit(cls, points: Singles, targets: Floats, *, seed: int) -> Clusters:
-        """Group queries; fewer than 80 are left in one."""
-        count = len(points)
+        """Group queries; where there are few of them, in few groups."""
+        count = max(len(points), math.sqrt(len(points) * _PLENTY))
         sizes = [min(round(count / size), _MOST_GROUPS) for size in _SIZES]
         coarse = tuple(_partitions(points, targets, sizes, seed, starts=_STARTS))
         rest = targets - _mean(coarse, points, targets.shape[1])

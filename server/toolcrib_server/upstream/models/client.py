@@ -18,15 +18,16 @@ from urllib.parse import urlsplit
 import anyio
 
 from toolcrib_registry.errors import (
+    Peer,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamTimeout,
 )
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.jsonrpc.bulk import aside, is_bulky, write_json
-from toolcrib_server.upstream.endpoint_client import EndpointClient, Reply
 from toolcrib_server.upstream.failures import LinkFailure
-from toolcrib_server.upstream.link import LinkLimits
+from toolcrib_server.upstream.limits import LinkLimits
+from toolcrib_server.upstream.network.endpoint_client import EndpointClient, Reply
 
 from .faults import MAX_ERROR_BYTES, error_in_answer, error_of_link, error_of_reply
 from .limits import ModelLimits
@@ -36,6 +37,7 @@ from .target import Target
 _JSON = {"content-type": "application/json", "accept": "application/json"}
 _STREAM = {"content-type": "application/json", "accept": "text/event-stream"}
 _OK = 200
+_IT = Peer.PROVIDER
 _MAX_LISTED = 10_000
 
 
@@ -68,7 +70,7 @@ class ModelClient:
         answer = await self._ask(target, "chat/completions", body, timeout_s=timeout_s)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices:
-            raise UpstreamProtocolError(target.provider, "answered without choices.")
+            raise UpstreamProtocolError(target.provider, "answered without choices.", peer=_IT)
         return answer
 
     @asynccontextmanager
@@ -95,7 +97,7 @@ class ModelClient:
         wanted, got = _count_inputs(body.get("input")), len(_list(answer.get("data")))
         if got != wanted:
             raise UpstreamProtocolError(
-                target.provider, f"answered {got} vectors for {wanted} inputs."
+                target.provider, f"answered {got} vectors for {wanted} inputs.", peer=_IT
             )
         return answer
 
@@ -117,7 +119,8 @@ class ModelClient:
             with anyio.fail_after(timeout_s):
                 text = await self._exchange(target, path, body)
         except TimeoutError:
-            raise UpstreamTimeout(target.provider, "with the whole answer", timeout_s) from None
+            what = "with the whole answer"
+            raise UpstreamTimeout(target.provider, what, timeout_s, peer=_IT) from None
         answer = await aside(partial(read_object, target), text)
         error = error_in_answer(target, answer)
         if error is not None:
@@ -159,7 +162,8 @@ class ModelClient:
                 await _refuse(target, reply)
                 await self._refuse_no_stream(target, reply)
         except TimeoutError:
-            raise UpstreamTimeout(target.provider, "with the first token", wait_s) from None
+            what = "with the first token"
+            raise UpstreamTimeout(target.provider, what, wait_s, peer=_IT) from None
         except LinkFailure as failure:
             raise error_of_link(target, failure, begun=False) from failure
         return reply
@@ -173,7 +177,9 @@ class ModelClient:
             text = target.redact((await reply.read(MAX_ERROR_BYTES)).decode("utf-8", "replace"))
             error = error_in_answer(target, read_object(target, text))
         raise error or UpstreamProtocolError(
-            target.provider, f"answered with {kind} where a stream of events was asked for."
+            target.provider,
+            f"answered with {kind} where a stream of events was asked for.",
+            peer=_IT,
         )
 
     async def _endpoint(self, target: Target) -> EndpointClient:

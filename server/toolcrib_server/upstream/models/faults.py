@@ -18,6 +18,7 @@ from toolcrib_registry.errors import (
     AnswerCut,
     ContextTooLong,
     CredentialsRefused,
+    Peer,
     RateLimited,
     RequestRefused,
     ResultTooLarge,
@@ -25,12 +26,13 @@ from toolcrib_registry.errors import (
     UpstreamProtocolError,
     UpstreamUnavailable,
 )
-from toolcrib_server.upstream.endpoint_client import Reply
 from toolcrib_server.upstream.failures import LinkFailure, LinkLost, Oversized
+from toolcrib_server.upstream.network.endpoint_client import Reply
 
 from .target import Target
 
 MAX_ERROR_BYTES = 64 * 1024
+_IT = Peer.PROVIDER
 _LONGEST_SHOWN = 500
 _LONGEST_WAIT_S = 86_400.0
 _OVERLOADED = 529
@@ -49,6 +51,7 @@ def error_of_reply(target: Target, reply: Reply, body: bytes) -> UpstreamError:
             target.provider,
             f"redirects to {target.redact(reply.location)}, which is not followed; register that "
             "URL if it is the provider's.",
+            peer=_IT,
         )
     wait_s = _retry_after_s(reply.headers)
     return _error(target, reply.status, _decoded(body), retry_after_s=wait_s)
@@ -70,46 +73,47 @@ def error_of_link(target: Target, failure: LinkFailure, *, begun: bool) -> Upstr
     reason = target.redact(failure.reason)
     match failure:
         case Oversized(size=size, limit=limit):
-            return ResultTooLarge(target.provider, size=size, limit=limit)
+            return ResultTooLarge(target.provider, size=size, limit=limit, peer=_IT)
         case LinkLost():
-            return UpstreamUnavailable(target.provider, reason)
+            return UpstreamUnavailable(target.provider, reason, peer=_IT)
         case _ if begun:
             return AnswerCut(target.provider, reason)
         case _:
-            return UpstreamUnavailable(target.provider, f"it {reason}")
+            return UpstreamUnavailable(target.provider, f"it {reason}", peer=_IT)
 
 
 def _error(
     target: Target, status: int, answer: object, *, retry_after_s: float | None
 ) -> UpstreamError:
     provider, (said, code, param) = target.provider, _said(target, answer)
+    it = _IT.called(provider)
     told = f"HTTP {status}" + (f": {said}" if said else "")
     match status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            detail = f"{provider!r} refuses the registered key ({told}). Check the offer's api_key."
+            detail = f"{it} refuses the registered key ({told}). Check the offer's api_key."
             return CredentialsRefused(provider, detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
             return RateLimited(provider, said, retry_after_s=retry_after_s)
         case HTTPStatus.NOT_FOUND:
             detail = (
-                f"{provider!r} answered {told}. Does it know the model {target.model!r}, and is "
+                f"{it} answered {told}. Does it know the model {target.model!r}, and is "
                 f"{target.redact(target.url)} the base of its API?"
             )
-            return UpstreamError(provider, detail)
+            return UpstreamError(provider, detail, peer=_IT)
         case HTTPStatus.REQUEST_TIMEOUT:
-            return UpstreamUnavailable(provider, f"it answered {told}")
+            return UpstreamUnavailable(provider, f"it answered {told}", peer=_IT)
         case _ if status in _UNAVAILABLE:
-            return UpstreamUnavailable(provider, f"it answered {told}", retry_after_s=retry_after_s)
+            return UpstreamUnavailable(
+                provider, f"it answered {told}", retry_after_s=retry_after_s, peer=_IT
+            )
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return UpstreamError(provider, f"{provider!r} failed: {told}")
+            return UpstreamError(provider, f"{it} failed: {told}.", peer=_IT)
         case _ if code == "context_length_exceeded" or _TOO_LONG.search(said):
             return ContextTooLong(
-                provider, f"The request is too long for {target.model!r} ({told})."
+                provider, f"The request is too long for the model at {provider!r} ({told})."
             )
         case _:
-            return RequestRefused(
-                provider, f"{provider!r} refuses the request ({told})", param=param
-            )
+            return RequestRefused(provider, f"{it} refuses the request ({told}).", param=param)
 
 
 def _decoded(body: bytes) -> object:

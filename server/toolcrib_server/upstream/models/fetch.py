@@ -7,16 +7,22 @@ from typing import Final
 
 import anyio
 
-from toolcrib_registry.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
-from toolcrib_server.upstream.endpoint import check_url
-from toolcrib_server.upstream.endpoint_client import EndpointClient
+from toolcrib_registry.errors import (
+    Peer,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from toolcrib_server.upstream.config.endpoint import check_url
+from toolcrib_server.upstream.config.place import Place
+from toolcrib_server.upstream.config.secrets import Redactor
 from toolcrib_server.upstream.failures import LinkFailure
-from toolcrib_server.upstream.link import LinkLimits
-from toolcrib_server.upstream.place import Place
-from toolcrib_server.upstream.secrets import Redactor
+from toolcrib_server.upstream.limits import LinkLimits
+from toolcrib_server.upstream.network.endpoint_client import EndpointClient
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 _OK: Final = 200
+_IT: Final = Peer.SOURCE
 _SHOWN_CHARS: Final = 200
 _TIMEOUT_S: Final = 60.0
 
@@ -40,13 +46,13 @@ async def fetch(
         with anyio.fail_after(timeout_s):
             status, raw = await _get(url, headers or {})
     except TimeoutError:
-        raise UpstreamTimeout(url, "with the document", timeout_s) from None
+        raise UpstreamTimeout(url, "with the document", timeout_s, peer=_IT) from None
     except LinkFailure as failure:
-        raise UpstreamUnavailable(url, hide(str(failure))) from failure
+        raise UpstreamUnavailable(url, hide(str(failure)), peer=_IT) from failure
     text = hide(raw.decode("utf-8", "replace"))
     if status != _OK:
         said = " ".join(text[:_SHOWN_CHARS].split())
-        raise UpstreamProtocolError(url, f"answered with status {status}: {said}")
+        raise UpstreamProtocolError(url, f"answered with status {status}: {said}", peer=_IT)
     return text
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from random import SystemRandom
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -24,17 +25,18 @@ import anyio.abc
 from toolcrib_registry.errors import (
     InvalidConfig,
     NotCallable,
+    Peer,
     ToolcribError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
 from toolcrib_registry.types import Launch, Offer, StdioTransport, hash_content
-from toolcrib_server.upstream.endpoint_client import EndpointClient
+from toolcrib_server.upstream.config.references import Secrets, expand
+from toolcrib_server.upstream.config.secrets import Redactor
 from toolcrib_server.upstream.failures import LinkFailure
-from toolcrib_server.upstream.link import LinkLimits
-from toolcrib_server.upstream.process import ChildProcess, open_child
-from toolcrib_server.upstream.references import Secrets, expand
-from toolcrib_server.upstream.secrets import Redactor
+from toolcrib_server.upstream.limits import LinkLimits
+from toolcrib_server.upstream.network.endpoint_client import EndpointClient
+from toolcrib_server.upstream.processes.process import ChildProcess, open_child
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +44,15 @@ _LOOPBACK = "127.0.0.1"
 _LOCAL_HOSTS = frozenset({_LOOPBACK, "localhost", "::1"})
 _PORT = "{port}"
 _OK = 200
+_PORTS = range(20_000, 32_000)
+"""Below those that systems give to whoever asks for any: one that is free is so a moment later."""
+_TRIES = 20
 _PROBE_S = 0.1
 _PROBE_TIMEOUT_S = 5.0
 _LOOK_S = 0.25
 _GRACE_S = 5.0
 _SLACK_S = 15.0
+_LAST_WORDS_S = 1.0
 _TAIL_IN_REASON = 3
 
 
@@ -166,16 +172,16 @@ class LocalServers:
                 return running
             if running is not None:
                 await running.gone.wait()
-            await self._make_room()
+            await self._make_room(offer.provider)
             return self._start(key, offer, offer.launch)
 
-    async def _make_room(self) -> None:
+    async def _make_room(self, provider: str) -> None:
         """End the server that was idle longest, where as many run as may."""
         while len(self._running) >= self._max_running:
             idle = [one for one in self._running.values() if not one.in_flight]
             if not idle:
-                raise UpstreamUnavailable(
-                    "local",
+                raise _away(
+                    provider,
                     f"{len(self._running)} local model servers are busy, and no more may run at "
                     "once (TOOLCRIB_MAX_LOCAL_MODELS)",
                     retry_after_s=1,
@@ -186,7 +192,7 @@ class LocalServers:
 
     def _start(self, key: str, offer: Offer, launch: Launch) -> _Running:
         if self._tasks is None:
-            raise UpstreamUnavailable(offer.provider, "local servers are not open")
+            raise _away(offer.provider, "local servers are not open")
         url, port = _place(offer)
         running = _Running(offer.provider, launch, url, port, last_used=anyio.current_time())
         self._running[key] = running
@@ -204,19 +210,22 @@ class LocalServers:
                 finally:
                     _ask_to_leave(child)
         except LinkFailure as failure:
-            running.error = UpstreamUnavailable(running.provider, failure.reason)
+            running.error = _away(running.provider, failure.reason)
         except ToolcribError as error:
             running.error = error
         except Exception as error:
             logger.exception("The local server of %s broke", running.provider)
-            running.error = UpstreamUnavailable(running.provider, f"it broke: {error}")
+            running.error = _away(running.provider, f"it broke: {error}")
         finally:
-            stopped = UpstreamUnavailable(running.provider, "it was stopped")
-            running.error = running.error or stopped
+            running.error = running.error or _away(running.provider, "it was stopped")
             running.settled.set()
             if self._running.get(key) is running:
                 del self._running[key]
             running.gone.set()
+
+
+def _away(provider: str, reason: str, *, retry_after_s: float | None = None) -> UpstreamUnavailable:
+    return UpstreamUnavailable(provider, reason, retry_after_s=retry_after_s, peer=Peer.PROVIDER)
 
 
 async def _watch(running: _Running, child: ChildProcess, redact: Redactor) -> None:
@@ -243,7 +252,8 @@ async def _serve(running: _Running, child: ChildProcess, redact: Redactor) -> No
             await _wait_ready(running, child)
     except TimeoutError:
         what = f"at {launch.health} after {launch.command!r} was started"
-        running.error = UpstreamTimeout(running.provider, what, launch.start_timeout_s)
+        limit_s = launch.start_timeout_s
+        running.error = UpstreamTimeout(running.provider, what, limit_s, peer=Peer.PROVIDER)
         return
     if child.exit_code is None and not running.leave.is_set():
         running.settled.set()
@@ -255,6 +265,7 @@ async def _serve(running: _Running, child: ChildProcess, redact: Redactor) -> No
         with anyio.move_on_after(_LOOK_S):
             await running.leave.wait()
     if child.exit_code is not None:
+        await child.hear_out(_LAST_WORDS_S)
         running.error = _ended(running, child, redact)
         logger.warning("%s", running.error.detail)
 
@@ -284,9 +295,7 @@ def _ended(running: _Running, child: ChildProcess, redact: Redactor) -> Upstream
     last_words = " / ".join(filter(None, child.tail.lines()[-_TAIL_IN_REASON:]))
     said = f"; it said: {redact(last_words)}" if last_words else ""
     command = running.launch.command
-    return UpstreamUnavailable(
-        running.provider, f"{command!r} ended with exit code {child.exit_code}{said}"
-    )
+    return _away(running.provider, f"{command!r} ended with exit code {child.exit_code}{said}")
 
 
 async def _drain_output(child: ChildProcess) -> None:
@@ -322,7 +331,7 @@ def _place(offer: Offer) -> tuple[str, int]:
             f"{parts.hostname!r}: name {_LOOPBACK}, or leave it out."
         )
     if _is_taken(port):
-        raise UpstreamUnavailable(
+        raise _away(
             offer.provider,
             f"port {port} is taken by another process, so the server cannot be started there; "
             "leave the endpoint out to have a free one chosen",
@@ -331,9 +340,11 @@ def _place(offer: Offer) -> tuple[str, int]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    for port in (*SystemRandom().sample(_PORTS, _TRIES), 0):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((_LOOPBACK, port))
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free")
 
 
 def _is_taken(port: int) -> bool:
@@ -351,7 +362,8 @@ def _fill(
 
     def fill(key: str, value: str) -> str:
         try:
-            whole = expand(value, env=env, secrets=secrets, server=running.provider, key=key)
+            name, peer = running.provider, Peer.PROVIDER
+            whole = expand(value, env=env, secrets=secrets, server=name, key=key, peer=peer)
         except InvalidConfig as error:
             raise NotCallable(f"It cannot be started: {error.detail}") from error
         if whole != value:

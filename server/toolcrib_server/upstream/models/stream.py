@@ -6,6 +6,7 @@ Knows chunks of the chat API and where they end; nothing of who reads them.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -16,14 +17,15 @@ import anyio
 
 from toolcrib_registry.errors import (
     AnswerCut,
+    Peer,
     ResultTooLarge,
     UpstreamProtocolError,
     UpstreamTimeout,
 )
-from toolcrib_server.upstream.decoding import decode
-from toolcrib_server.upstream.endpoint_client import Reply
-from toolcrib_server.upstream.events import EventParser, ServerEvent
 from toolcrib_server.upstream.failures import LinkFailure
+from toolcrib_server.upstream.messages.decoding import decode
+from toolcrib_server.upstream.network.endpoint_client import Reply
+from toolcrib_server.upstream.network.events import EventParser, ServerEvent
 
 from .faults import error_in_answer, error_of_link
 from .limits import ModelLimits
@@ -31,6 +33,9 @@ from .target import Target
 from .usage import Usage, read_usage
 
 _DONE = "[DONE]"
+_IT = Peer.PROVIDER
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+"""In ASCII: a chunk may end in half of a character."""
 _AFTER_END_S = 0.05
 _PERHAPS_NOT_FINITE = re.compile(r"NaN|Infinity|[eE]\+?[0-9]{3}")
 
@@ -55,6 +60,13 @@ class Chunk:
         """The text that it adds to the answer."""
         added = (_delta(choice).get("content") for choice in self.choices)
         return "".join(part for part in added if isinstance(part, str))
+
+    def of_model(self, name: str) -> Chunk:
+        """Name the model so; a chunk that does already, or names none, stays as it came."""
+        if self.content.get("model") in (None, name):
+            return self
+        content = {**self.content, "model": name}
+        return Chunk(_ENCODE(content), content)
 
     @property
     def choices(self) -> list[Mapping[str, Any]]:
@@ -103,7 +115,7 @@ class ChatStream:
                 total += len(received)
                 if total > self._limits.max_stream_bytes:
                     limit = self._limits.max_stream_bytes
-                    raise ResultTooLarge(self._target.provider, size=total, limit=limit)
+                    raise ResultTooLarge(self._target.provider, size=total, limit=limit, peer=_IT)
                 for event in parser.feed(received):
                     last = anyio.current_time()
                     yield event
@@ -126,7 +138,7 @@ class ChatStream:
         except TimeoutError:
             what = "with the whole answer" if until == self._deadline else "with the next token"
             waited = self._limits.timeout_s if until == self._deadline else idle - last
-            raise UpstreamTimeout(self._target.provider, what, waited) from None
+            raise UpstreamTimeout(self._target.provider, what, waited, peer=_IT) from None
 
     def _read(self, event: ServerEvent) -> Chunk:
         data = self._target.redact(event.data)
@@ -146,14 +158,18 @@ def read_object(target: Target, text: str) -> Mapping[str, Any]:
     try:
         decoded = decode(text)
     except ValueError as error:
-        raise UpstreamProtocolError(target.provider, f"sent invalid JSON ({error}).") from error
+        raise _unfit(target, f"sent invalid JSON ({error}).") from error
     except LinkFailure as failure:
-        raise UpstreamProtocolError(target.provider, f"{failure.reason}.") from failure
+        raise _unfit(target, f"{failure.reason}.") from failure
     if not isinstance(decoded, dict):
-        raise UpstreamProtocolError(target.provider, "sent JSON that is no object.")
+        raise _unfit(target, "sent JSON that is no object.")
     if _PERHAPS_NOT_FINITE.search(text) and _is_not_finite(cast("object", decoded)):
-        raise UpstreamProtocolError(target.provider, "sent a number that is not finite.")
+        raise _unfit(target, "sent a number that is not finite.")
     return cast("Mapping[str, Any]", decoded)
+
+
+def _unfit(target: Target, reason: str) -> UpstreamProtocolError:
+    return UpstreamProtocolError(target.provider, reason, peer=_IT)
 
 
 def _is_not_finite(value: object) -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from toolcrib_registry.errors import InvalidConfig, NotCallable
+from toolcrib_registry.errors import InvalidConfig, NotCallable, Peer
 from toolcrib_registry.types import Offer
-from toolcrib_server.upstream.endpoint import check_headers, check_url
-from toolcrib_server.upstream.place import Place
-from toolcrib_server.upstream.references import Secrets, expand, has_reference
-from toolcrib_server.upstream.secrets import Redactor
+from toolcrib_server.upstream.config.endpoint import check_headers, check_url
+from toolcrib_server.upstream.config.place import Place
+from toolcrib_server.upstream.config.references import Secrets, expand, has_reference
+from toolcrib_server.upstream.config.secrets import Redactor
 
 _SEPARATORS = re.compile(r"[/?&=]")
 
@@ -40,7 +40,7 @@ def resolve_target(offer: Offer, *, url: str, env: Mapping[str, str], secrets: S
     """
     place = Place(f"the offer of {offer.provider!r}", "endpoint")
     try:
-        base = expand(url, env=env, secrets=secrets, server=offer.provider, key="endpoint")
+        base = _filled(url, offer, "endpoint", env=env, secrets=secrets)
         check_url(base, place, resolved=True)
         key = _key_of(offer, env, secrets)
         headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -67,6 +67,9 @@ def _filled_in(template: str, url: str) -> Iterator[str]:
 def _key_of(offer: Offer, env: Mapping[str, str], secrets: Secrets) -> str:
     if offer.api_key is None:
         return ""
-    return expand(
-        offer.api_key, env=env, secrets=secrets, server=offer.provider, key="api_key"
-    ).strip()
+    return _filled(offer.api_key, offer, "api_key", env=env, secrets=secrets).strip()
+
+
+def _filled(value: str, offer: Offer, key: str, *, env: Mapping[str, str], secrets: Secrets) -> str:
+    name, peer = offer.provider, Peer.PROVIDER
+    return expand(value, env=env, secrets=secrets, server=name, key=key, peer=peer)

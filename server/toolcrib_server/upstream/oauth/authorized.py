@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from toolcrib_registry.types import HttpTransport, SseTransport
-from toolcrib_server.upstream.endpoint_client import EndpointClient, Reply
-from toolcrib_server.upstream.link import LinkLimits
+from toolcrib_server.upstream.limits import LinkLimits
+from toolcrib_server.upstream.network.endpoint_client import EndpointClient, Reply
 
 from .authorizer import Authorizer
 from .login import Challenge

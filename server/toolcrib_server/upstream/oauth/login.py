@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio.to_thread
 
 from toolcrib_registry.types import JsonObject, ServerName
-from toolcrib_server.upstream.secrets import SecretStore
+from toolcrib_server.upstream.config.secrets import SecretStore
 
 if TYPE_CHECKING:
     # Models of the SDK are slow to import, and most servers want no login.

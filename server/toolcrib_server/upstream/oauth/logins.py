@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolcrib_registry.types import HttpTransport, ServerName, SseTransport
-from toolcrib_server.upstream.secrets import SecretStore
+from toolcrib_server.upstream.config.secrets import SecretStore
 
 from .authorizer import Authorizer
 from .flow import Door, Person

@@ -1,0 +1,1 @@
+"""One live connection: which era it speaks, and how it is kept."""

@@ -1,0 +1,1 @@
+"""What a server lists: read to the last page, sifted, and known again by its digest."""

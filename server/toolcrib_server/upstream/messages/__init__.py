@@ -1,0 +1,1 @@
+"""What is said on a connection, whatever carries it: requests, answers, questions and news."""

@@ -1,0 +1,1 @@
+"""HTTP below MCP: bare connections, pools of them, event streams, and one endpoint's client."""

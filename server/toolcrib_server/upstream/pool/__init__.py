@@ -1,0 +1,1 @@
+"""Every connection to every server: opened when wanted, shared, repaired and closed."""

@@ -1,0 +1,1 @@
+"""Child processes: started below a warden, bounded, heard, and ended without survivors."""

@@ -1,0 +1,1 @@
+"""What carries messages: stdio, Streamable HTTP, and HTTP+SSE before it."""
