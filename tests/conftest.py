@@ -15,6 +15,14 @@ settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Export the bundled encoder first: every worker would wait for it, each by its deadlines."""
+    from toolcrib_embeddings import SentenceTransformerEncoder
+
+    SentenceTransformerEncoder.open(Path(__file__).parents[1] / ".cache" / "encoders")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Run async tests on asyncio, which is what is shipped."""

@@ -36,7 +36,7 @@ DOORS = {
         "toolcrib_server.downstream",
     },
     "fastapi": {"toolcrib_server.rest"},
-    "faiss": {"toolcrib_embeddings.indexing.index"},
+    "faiss": {"toolcrib_embeddings.indexing.codes"},
     "safetensors": {"toolcrib_embeddings.encoding.tensor_file"},
     "sentence_transformers": {
         "toolcrib_embeddings.encoding.encoder",
@@ -98,6 +98,7 @@ QUIET_CALLS = {
     "frozenset",
     "getLogger",
     "maketrans",
+    "range",
     "text",
     "tuple",
     "union",
@@ -430,6 +431,7 @@ HEAVY = {"torch", "sentence_transformers", "transformers", "onnx"}
     [
         ("toolcrib_clients", HEAVY | {"faiss", "numpy", "sqlmodel", "mcp", "fastapi"}),
         ("toolcrib_server.cli", HEAVY),
+        ("toolcrib_server.cli.app", HEAVY | {"toolcrib_registry.wire"}),  # no verb needs its shapes
         ("toolcrib_server.runtime", HEAVY),
     ],
 )

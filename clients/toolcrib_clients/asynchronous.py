@@ -464,6 +464,14 @@ class AsyncToolcrib:
         """Read how learning stands, for each tenant."""
         return await self._send(requests.learning())
 
+    async def refuse_need(self, tool: str, needed: str) -> wire.NeedSettledOut:
+        """Let a tool no longer bring another one along, whatever was learned."""
+        return await self._send(requests.refuse_need(tool, needed))
+
+    async def allow_need(self, tool: str, needed: str) -> wire.NeedSettledOut:
+        """Take a refusal back: a tool may bring another one along again."""
+        return await self._send(requests.allow_need(tool, needed))
+
     # --- outcomes of models, domains -----------------------------------------------------------
 
     async def add_outcomes(

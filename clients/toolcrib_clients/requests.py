@@ -439,6 +439,18 @@ def learning() -> Request[wire.LearningOut]:
     return _get("/learning", wire.LearningOut)
 
 
+def refuse_need(tool: str, needed: str) -> Request[wire.NeedSettledOut]:
+    """Let a tool no longer bring another one along."""
+    body = _body(wire.RefusedNeedIn, {"tool": tool, "needed": needed})
+    return _post("/learning/refusals", body, wire.NeedSettledOut)
+
+
+def allow_need(tool: str, needed: str) -> Request[wire.NeedSettledOut]:
+    """Take a refusal back."""
+    params = _given({"tool": tool, "needed": needed})
+    return Request("DELETE", _API + "/learning/refusals", _parser(wire.NeedSettledOut), params)
+
+
 # --- outcomes of models, domains ---------------------------------------------------------------
 
 

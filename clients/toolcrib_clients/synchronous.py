@@ -457,6 +457,14 @@ class Toolcrib:
         """Read how learning stands, for each tenant."""
         return self._send(requests.learning())
 
+    def refuse_need(self, tool: str, needed: str) -> wire.NeedSettledOut:
+        """Let a tool no longer bring another one along, whatever was learned."""
+        return self._send(requests.refuse_need(tool, needed))
+
+    def allow_need(self, tool: str, needed: str) -> wire.NeedSettledOut:
+        """Take a refusal back: a tool may bring another one along again."""
+        return self._send(requests.allow_need(tool, needed))
+
     # --- outcomes of models, domains -----------------------------------------------------------
 
     def add_outcomes(

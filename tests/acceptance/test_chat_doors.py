@@ -3,15 +3,12 @@
 import json
 import sys
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
 
 from toolcrib_clients import AsyncToolcrib
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
 from toolcrib_server.upstream.models.testing import open_provider
 
 pytestmark = pytest.mark.anyio
@@ -161,9 +158,7 @@ async def test_a_key_is_shown_nothing_of_another_keys(open_house):
         assert own.headers["x-toolcrib-examples"] == "1"
 
 
-def test_the_command_line_has_the_same_words(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(Path(__file__).parents[2] / ".cache"))
+def test_the_command_line_has_the_same_words(toolcrib, tmp_path, monkeypatch):
     monkeypatch.setenv("TOOLCRIB_ANSWER_CACHE", "exact")
     serve = ["-m", "toolcrib_server.upstream.models.testing", "{port}"]
     offer = {"provider": "here", "remoteModel": "says:7", "priceInUsd": 0, "priceOutUsd": 0}
@@ -171,20 +166,10 @@ def test_the_command_line_has_the_same_words(tmp_path, monkeypatch, capsys):
     models = [{"name": "seven", "offers": [offer | launch]}]
     (tmp_path / "models.json").write_text(json.dumps(models))
 
-    def run(*args: str) -> tuple[Any, str]:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *args])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        return code, capsys.readouterr().out
-
-    assert run("import", str(tmp_path / "models.json"))[0] == 0
-    code, out = run("chat", "7?", "-m", "seven", "--cache", "on", "--json")
-    assert (code, json.loads(out)["cache"]) == (0, {"outcome": "miss"})
-    code, out = run(
-        "chat", "7?", "-m", "seven", "--up", "seven", "--verify", "pattern:^7$", "--json"
-    )
-    assert (code, json.loads(out)["cascade"]["accepted"]) == (0, True)
-    assert run("chat", "7?", "-m", "seven", "--cache", "maybe")[0] != 0
+    assert toolcrib("import", tmp_path / "models.json").code == 0
+    ask = ("chat", "7?", "-m", "seven", "--json")
+    kept = toolcrib(*ask, "--cache", "on")
+    assert (kept.code, kept.json["cache"]) == (0, {"outcome": "miss"})
+    climbed = toolcrib(*ask, "--up", "seven", "--verify", "pattern:^7$")
+    assert (climbed.code, climbed.json["cascade"]["accepted"]) == (0, True)
+    assert toolcrib("chat", "7?", "-m", "seven", "--cache", "maybe").code != 0

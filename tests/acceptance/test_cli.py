@@ -2,15 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
+from .conftest import Toolcrib
 
 ROOT = Path(__file__).parents[2]
 RAW = ROOT / "tests/server/upstream/servers/raw.py"
@@ -25,42 +21,6 @@ TOOLS = [
     {"id": "m/1", "server": "mail", "name": "send", "description": "Send an e-mail to somebody."},
     {"id": "m/2", "server": "mail", "name": "inbox", "description": "List unread e-mails."},
 ]
-
-
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Toolcrib = Callable[..., Ran]
-
-
-@pytest.fixture
-def toolcrib(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Toolcrib:
-    """Run the command line in this process, with a data folder of its own."""
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(ROOT / ".cache"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-    def run(*args: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return Ran(code or 0, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture
@@ -127,6 +87,39 @@ def test_a_batch_of_queries_is_a_trec_run(
     assert rows[2][2] == "w/1"
     scores = [float(row[4]) for row in rows]
     assert scores[0] > scores[1]
+
+
+REPEATING = """{"id": "a", "text": "x"}
+
+{"id": 1, "text": "x"}
+{"id": "a", "text": "y"}
+{"id": "1", "text": "x"}
+"""
+
+
+@pytest.mark.parametrize("command", ["search", "select"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            REPEATING,
+            "line 4: the id 'a' is that of line 1 too; line 5: the id '1' is that of line 3 too.",
+        ),
+        ('{"id": 1}\n', "line 1: no 'text', or an empty one."),
+        ('{"id": 1, "text": null}\n', "line 1: no 'text', or an empty one."),
+        ("[]\n", "line 1: a JSON object was expected, not list."),
+        ("\x89PNG", "line 1: not JSON"),
+        ("\n", "holds no query. A line is an object with 'id' and 'text'."),
+    ],
+)
+def test_a_file_of_queries_that_cannot_be_asked_is_refused_by_its_lines(
+    toolcrib: Toolcrib, tmp_path: Path, command: str, content: str, says: str
+) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text(content)
+    ran = toolcrib(command, "--batch", file)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
 
 
 def test_a_run_ranks_near_duplicates_where_they_stand(toolcrib: Toolcrib, tmp_path: Path) -> None:

@@ -7,17 +7,14 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
+from .conftest import ROOT, Toolcrib
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/evaluation.md"
 COMMANDS = re.findall(r"^toolcrib (eval .*)$", PAGE.read_text(), re.MULTILINE)
 EXAMPLE = ROOT / "examples/evaluation"
@@ -25,50 +22,11 @@ TOOLCRIB = [sys.executable, "-c", "from toolcrib_server.cli import main; main()"
 DEADLINE_S = 60
 
 
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-Toolcrib = Callable[..., Ran]
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """Give a cache of its own, in which the bundled encoder is exported already."""
-    cache, shared = tmp_path / "cache", ROOT / ".cache/encoders"
-    cache.mkdir()
-    shared.mkdir(parents=True, exist_ok=True)
-    (cache / "encoders").symlink_to(shared, target_is_directory=True)
-    return {"TOOLCRIB_CACHE_DIR": str(cache), "TOOLCRIB_DATA_DIR": str(tmp_path / "data")}
-
-
-@pytest.fixture
-def toolcrib(
-    env: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Toolcrib:
-    """Run the command in this process, where the examples lie as the page says."""
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand where the examples lie as the page says."""
     (tmp_path / "examples").symlink_to(ROOT / "examples", target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*args: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return Ran(code or 0, captured.out, captured.err)
-
-    return run
 
 
 def test_every_command_of_the_page_runs(toolcrib: Toolcrib, tmp_path: Path) -> None:
@@ -118,7 +76,7 @@ def test_what_is_wrong_is_said(toolcrib: Toolcrib, args: list[object], says: str
     [("ir_measures", "ir-measures", ""), ("matplotlib", "matplotlib", "'--out', 'x'")],
 )
 def test_a_missing_library_is_named_with_what_installs_it(
-    env: dict[str, str], tmp_path: Path, library: str, name: str, options: str
+    own_folders: dict[str, str], tmp_path: Path, library: str, name: str, options: str
 ) -> None:
     code = (
         f"import sys; sys.modules['{library}'] = None\n"
@@ -127,7 +85,7 @@ def test_a_missing_library_is_named_with_what_installs_it(
     )
     ran = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **env},
+        env={**os.environ, **own_folders},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -140,26 +98,35 @@ def test_a_missing_library_is_named_with_what_installs_it(
     )
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Have children heed SIGINT also where it is ignored, as by whatever runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interruption_leaves_nothing_half_written(
-    env: dict[str, str], toolcrib: Toolcrib, tmp_path: Path
+    own_folders: dict[str, str], toolcrib: Toolcrib, tmp_path: Path
 ) -> None:
     folder = tmp_path / "large"
     folder.mkdir()
     words = ["convert", "list", "send", "read", "write", "find", "count", "sort", "open", "close"]
     rows = [
         {"id": f"t{n}", "server": "s", "name": f"tool{n}", "description": f"{w} number {n}"}
-        for n, w in enumerate(words * 200)
+        for n, w in enumerate(words * 1000)
     ]
     (folder / "tools.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "queries.jsonl").write_text('{"id": "q", "text": "convert number 10"}\n')
     (folder / "qrels.tsv").write_text("q\tt10\t1\n")
     command = [*TOOLCRIB, "eval", "retrieval", str(folder), "--out", str(tmp_path / "out")]
     with subprocess.Popen(
-        command, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True
+        command, env={**os.environ, **own_folders}, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert line.startswith("large: encoding: 512 of"), line
+        assert re.match(r"large: encoding: \d+ of 10000$", line), line
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
         assert process.wait(DEADLINE_S) == 130, said

@@ -12,7 +12,7 @@ from .conftest import OpenHouse
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 
 def run(example: Path, url: str) -> subprocess.CompletedProcess[str]:

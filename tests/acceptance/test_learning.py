@@ -1,10 +1,7 @@
 """Learning from use in the whole house: a search, a call after it, and what is remembered."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp import Client
@@ -18,12 +15,8 @@ from toolcrib_registry.types import (
     Verdict,
     hash_content,
 )
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
 
-from .conftest import House, OpenHouse
-
-ROOT = Path(__file__).parents[2]
+from .conftest import House, OpenHouse, Toolcrib
 
 
 async def register(house: House, url: str) -> None:
@@ -90,60 +83,39 @@ async def test_by_default_only_what_is_said_on_purpose_is_kept(
         assert [query for query, _, _ in await outcomes(house)] == ["which zones are there"]
 
 
-Run = Callable[..., tuple[Any, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process: its exit code and what it printed."""
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "encoders").symlink_to(ROOT / ".cache" / "encoders")
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(cache))
-
-    def inside(*args: object) -> tuple[Any, str]:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code or 0, captured.out if "--json" in args else captured.out + captured.err
-
-    return inside
-
-
-def test_the_command_line_tells_judges_and_forgets(tmp_path: Path, run: Run) -> None:
+def test_the_command_line_tells_judges_and_forgets(tmp_path: Path, toolcrib: Toolcrib) -> None:
     tools = tmp_path / "tools.jsonl"
     tool = {"server": "mail", "name": "send", "description": "Send an e-mail to somebody."}
     tools.write_text(json.dumps(tool))
 
-    assert run("import", tools)[0] == 0
+    assert toolcrib("import", tools).code == 0
     assert (
         "Noted: mail__send worked for 'post a letter'."
-        in run("feedback", "post a letter", "mail__send", "--worked")[1]
+        in toolcrib("feedback", "post a letter", "mail__send", "--worked").out
     )
-    code, said = run("feedback", "post a letter", "mail__send", "--worked", "--failed")
-    assert (code, "Say one of" in said) == (2, True)
-    assert run("feedback", "post a letter", "mail__sned", "--failed")[0] == 3
+    both = toolcrib("feedback", "post a letter", "mail__send", "--worked", "--failed")
+    assert (both.code, "Say one of" in both.err) == (2, True)
+    assert toolcrib("feedback", "post a letter", "mail__sned", "--failed").code == 3
 
-    status = json.loads(run("learning", "status", "--json")[1])
+    status = toolcrib("learning", "status", "--json").json
     assert status["mode"] == "feedback"
     assert [(one["tenant"], one["outcomes"]) for one in status["tenants"]] == [("local", 1)]
-    assert "not replayed yet" in run("learning", "status")[1]
-    assert "30 are needed to judge" in run("learning", "replay")[1]
-    assert run("learning", "replay", "nobody")[0] == 3
-    assert "feedback: 1 outcomes of 1 tenants, in use for 0" in run("doctor")[1]
-    assert run("learning", "forget")[0] == 2
-    assert run("learning", "forget", "--all", "--tenant", "x")[0] == 2
-    assert "Forgot 0" in run("learning", "forget", "--before", "2020-01-01")[1]
-    assert "Forgot 1 outcomes." in run("learning", "forget", "--all")[1]
-    assert "Nothing was recorded yet." in run("learning", "status")[1]
+    assert "not replayed yet" in toolcrib("learning", "status").out
+    assert "30 are needed to judge" in toolcrib("learning", "replay").out
+    assert toolcrib("learning", "replay", "nobody").code == 3
+    assert "feedback: 1 outcomes of 1 tenants, in use for 0" in toolcrib("doctor").out
+    assert toolcrib("learning", "forget").code == 2
+    assert toolcrib("learning", "forget", "--all", "--tenant", "x").code == 2
+    assert "Forgot 0" in toolcrib("learning", "forget", "--before", "2020-01-01").out
+    ran = toolcrib("learning", "forget", "--principal", "lokal")
+    assert (ran.out, "No outcome fits that" in ran.err) == ("Forgot 0 outcomes.\n", True)
+    assert "Forgot 1 outcome." in toolcrib("learning", "forget", "--all").out
+    assert "Nothing was recorded yet." in toolcrib("learning", "status").out
 
 
-def test_learning_is_simulated_on_a_folder_of_judged_queries(tmp_path: Path, run: Run) -> None:
+def test_learning_is_simulated_on_a_folder_of_judged_queries(
+    tmp_path: Path, toolcrib: Toolcrib
+) -> None:
     folder = tmp_path / "errands"
     folder.mkdir()
     topics = {"bill": "settle what is owed", "trip": "board a train", "crop": "prune a seedling"}
@@ -155,10 +127,10 @@ def test_learning_is_simulated_on_a_folder_of_judged_queries(tmp_path: Path, run
         "\n".join(json.dumps({"id": id_, "text": text}) for id_, _, text in asked)
     )
     (folder / "qrels.tsv").write_text("\n".join(f"{id_}\t{t}\t1" for id_, t, _ in asked))
-    code, said = run("eval", "learning", folder, "--unseen", "40", "--json")
+    ran = toolcrib("eval", "learning", folder, "--unseen", "40", "--json")
 
-    result = json.loads(said)
-    assert code == 0
+    result = ran.json
+    assert ran.code == 0
     (judged,) = result["sets"]
     assert (judged["asked"], judged["unseen"], len(judged["trials"])) == (126, 40, 7)
     assert set(result["macro"]) == {trial["attack"] or "no attack" for trial in judged["trials"]}

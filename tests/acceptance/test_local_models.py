@@ -9,7 +9,7 @@ import openai
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 TRANSFORMERS = Path(sys.executable).with_name("transformers")
 
@@ -20,7 +20,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     script = Path(__file__).with_name("tiny_model.py")
     subprocess.run(
-        [sys.executable, str(script), str(folder)], check=True, timeout=120, capture_output=True
+        [sys.executable, str(script), str(folder)], check=True, timeout=180, capture_output=True
     )
     return folder
 
@@ -32,7 +32,7 @@ def described(folder: Path) -> dict[str, Any]:
         "command": str(TRANSFORMERS),
         "args": ["serve", "--port", "{port}", "--host", "127.0.0.1", "--device", "cpu"],
         "env": offline,
-        "startTimeoutS": 120,
+        "startTimeoutS": 180,
     }
     offer = {"provider": "here", "remoteModel": str(folder), "launch": launch}
     free = {"priceInUsd": 0, "priceOutUsd": 0}
@@ -48,7 +48,7 @@ async def test_transformers_serve_answers_through_the_openai_client(open_house, 
         answer = await house.http.post("/api/v1/models", json=described(tiny_model))
         assert answer.status_code == 201, answer.text
         said: Any = [{"role": "user", "content": "hello"}]
-        client = openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key="none", timeout=150)
+        client = openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key="none", timeout=240)
         async with client:
             whole = await client.chat.completions.create(model="tiny", messages=said, max_tokens=5)
             assert whole.usage is not None

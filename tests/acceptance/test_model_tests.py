@@ -2,40 +2,22 @@
 
 import json
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
-
-ROOT = Path(__file__).parents[2]
 SERVE = ["-m", "toolcrib_server.upstream.models.testing", "{port}"]
 LAUNCH = {"command": sys.executable, "args": SERVE}
 
 
-@pytest.fixture
-def toolcrib(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(ROOT / ".cache"))
+@pytest.fixture(autouse=True)
+def models(toolcrib, tmp_path):
+    """Register a model that answers all with one number, and one that nobody serves."""
     prices = {"priceInUsd": 1, "priceOutUsd": 1}
     offers = [{"provider": "here", "remoteModel": "says:391", "launch": LAUNCH, **prices}]
     models = [{"name": "calculator", "offers": offers}, {"name": "nowhere", "offers": []}]
     (tmp_path / "models.json").write_text(json.dumps(models))
 
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *args])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code or 0, captured.out, captured.err
-
-    assert run("import", str(tmp_path / "models.json"))[0] == 0
-    return run
+    assert toolcrib("import", tmp_path / "models.json").code == 0
 
 
 def test_a_model_is_tested_and_what_came_of_it_is_an_outcome(toolcrib):
@@ -74,4 +56,4 @@ def test_nothing_is_asked_where_nobody_agreed_or_the_model_cannot_be_called(tool
     code, _, err = toolcrib("models", "test", "calculator", "--area", "poetry")
     assert code == 2
     assert "arithmetic" in err
-    assert json.loads(toolcrib("outcomes", "list", "--json")[1]) == []
+    assert toolcrib("outcomes", "list", "--json").json == []

@@ -1,8 +1,7 @@
 """What a tool needs comes along in the whole house: from real schemas, and from calls."""
 
 import json
-import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,11 @@ from mcp import Client
 from mcp.server.mcpserver import MCPServer
 
 from toolcrib_clients import AsyncToolcrib
+from toolcrib_registry.errors import InvalidInput, NotFound
 from toolcrib_registry.types import CallRecord, EntryId, ServerName
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
 
-from .conftest import House, OpenHouse, served
+from .conftest import House, OpenHouse, Toolcrib, served
 
-ROOT = Path(__file__).parents[2]
 QUERY = "throw somebody out of the room"
 USERS, BAN, KNOCK = (EntryId(f"tool:chat__{name}") for name in ("find_user", "ban", "knock"))
 
@@ -105,6 +102,11 @@ async def test_every_face_says_what_came_along_and_how_that_is_known(
         async with Client(house.mcp) as client:
             arguments = {"query": QUERY, "k": 6, "explain": True}
             answer = await client.call_tool("search_tools", arguments)
+            bare = {**arguments, "dependencies": False}
+            alone = await client.call_tool("search_tools", bare)
+        assert alone.structured_content is not None
+        assert alone.structured_content["results"]
+        assert not any("neededBy" in one for one in alone.structured_content["results"])
         assert answer.structured_content is not None
         last = answer.structured_content["results"][-1]
         assert (last["neededBy"], last["neededHow"]) == (["chat__ban"], "schema")
@@ -144,36 +146,37 @@ async def test_calls_teach_what_no_schema_says_until_they_are_forgotten(
         assert set(await brought(house)) == {"chat__find_user"}
         assert len(store.list_calls()) == 10
 
-        assert await companions.refuse(BAN, USERS, actor="test")
+
+@pytest.mark.anyio
+async def test_a_need_is_refused_over_rest_and_by_the_client_and_taken_back(
+    open_house: OpenHouse, chat_url: str
+) -> None:
+    tool, needed = "chat__ban", "chat__find_user"
+    async with open_house() as house, AsyncToolcrib(house.url) as crib:
+        await register(house, chat_url)
+        assert set(await brought(house)) == {needed}
+        settled = await crib.refuse_need(tool, needed)
+        assert (settled.refused, settled.changed, settled.declared) == (True, True, False)
+        assert not (await crib.refuse_need(tool, needed)).changed
         assert await brought(house) == {}
+        (pair,) = (await crib.learning()).refused
+        assert (pair.tool, pair.needed) == (tool, needed)
+        with pytest.raises(NotFound, match=needed):
+            await crib.refuse_need(tool, "chat__find_usr")
+        with pytest.raises(InvalidInput, match="two different ones"):
+            await crib.refuse_need(tool, tool)
+
+        settled = await crib.allow_need(tool, needed)
+        assert (settled.refused, settled.changed) == (False, True)
+        assert set(await brought(house)) == {needed}
+        assert not (await crib.allow_need(tool, needed)).changed
+        with pytest.raises(NotFound, match=tool):
+            await crib.allow_need("chat__bann", needed)
 
 
-Run = Callable[..., tuple[Any, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process: its exit code and what it printed."""
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "encoders").symlink_to(ROOT / ".cache" / "encoders")
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(cache))
-
-    def inside(*args: object) -> tuple[Any, str]:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code or 0, captured.out if "--json" in args else captured.out + captured.err
-
-    return inside
-
-
-def test_the_command_line_shows_what_is_needed_and_refuses_it(tmp_path: Path, run: Run) -> None:
+def test_the_command_line_shows_what_is_needed_and_refuses_it(
+    tmp_path: Path, toolcrib: Toolcrib
+) -> None:
     tools = tmp_path / "tools.jsonl"
     needy = {"required": ["user_id"], "properties": {"user_id": {"type": "string"}}}
     rows = [
@@ -181,39 +184,42 @@ def test_the_command_line_shows_what_is_needed_and_refuses_it(tmp_path: Path, ru
         {"server": "chat", "name": "find_user", "description": "Names."},
     ]
     tools.write_text("\n".join(map(json.dumps, rows)))
-    assert run("import", tools)[0] == 0
+    assert toolcrib("import", tools).code == 0
 
-    shown = json.loads(run("show", "chat__ban", "--json")[1])
+    shown = toolcrib("show", "chat__ban", "--json").json
     why = "user_id is what find_user gives"
     assert shown["needs"] == [{"name": "chat__find_user", "how": "schema", "why": why}]
-    assert "needs" not in json.loads(run("show", "chat__find_user", "--json")[1])
+    assert "needs" not in toolcrib("show", "chat__find_user", "--json").json
 
-    assert run("learning", "refuse", "chat__ban", "chat__finduser")[0] == 3
+    assert toolcrib("learning", "refuse", "chat__ban", "chat__finduser").code == 3
     never = "chat__ban never brings chat__find_user"
-    assert never in run("learning", "refuse", "chat__ban", "chat__find_user")[1]
-    assert "refused already" in run("learning", "refuse", "chat__ban", "chat__find_user")[1]
-    assert "needs" not in json.loads(run("show", "chat__ban", "--json")[1])
-    assert f"{never}: it was refused." in run("learning", "status")[1]
-    status = json.loads(run("learning", "status", "--json")[1])
-    assert (status["needs"], status["refused"]) == ([], [["chat__ban", "chat__find_user"]])
-    undone = run("learning", "refuse", "chat__ban", "chat__find_user", "--undo")[1]
+    assert never in toolcrib("learning", "refuse", "chat__ban", "chat__find_user").out
+    assert "refused already" in toolcrib("learning", "refuse", "chat__ban", "chat__find_user").out
+    assert "needs" not in toolcrib("show", "chat__ban", "--json").json
+    assert f"{never}: it was refused." in toolcrib("learning", "status").out
+    status = toolcrib("learning", "status", "--json").json
+    pair = {"tool": "chat__ban", "needed": "chat__find_user"}
+    assert (status["needs"], status["refused"]) == ([], [pair])
+    assert toolcrib("show", "chat__ban", "--json").json["refusedNeeds"] == ["chat__find_user"]
+    assert "refusedNeeds: chat__find_user\n" in toolcrib("show", "chat__ban").out
+    undone = toolcrib("learning", "refuse", "chat__ban", "chat__find_user", "--undo").out
     assert "chat__ban may bring chat__find_user." in undone
-    assert "needs" in json.loads(run("show", "chat__ban", "--json")[1])
-    assert run("learning", "refuse", "chat__ban", "chat__ban")[0] == 2
+    assert "needs" in toolcrib("show", "chat__ban", "--json").json
+    assert toolcrib("learning", "refuse", "chat__ban", "chat__ban").code == 2
 
-    assert run("learning", "refuse", "chat__ban", "chat__find_user")[0] == 0
-    assert run("remove", "chat")[0] == 0
-    assert run("learning", "refuse", "chat__ban", "chat__find_user", "--undo")[0] == 0
-    assert json.loads(run("learning", "status", "--json")[1])["refused"] == []
+    assert toolcrib("learning", "refuse", "chat__ban", "chat__find_user").code == 0
+    assert toolcrib("remove", "chat").code == 0
+    assert toolcrib("learning", "refuse", "chat__ban", "chat__find_user", "--undo").code == 0
+    assert toolcrib("learning", "status", "--json").json["refused"] == []
 
 
-def test_what_an_owner_declares_is_said_to_stay(tmp_path: Path, run: Run) -> None:
+def test_what_an_owner_declares_is_said_to_stay(tmp_path: Path, toolcrib: Toolcrib) -> None:
     tools = tmp_path / "tools.jsonl"
     rows = [
         {"server": "bank", "name": "pay", "description": "Pay.", "depends_on": ["login"]},
         {"server": "bank", "name": "login", "description": "Log in."},
     ]
     tools.write_text("\n".join(map(json.dumps, rows)))
-    assert run("import", tools)[0] == 0
-    said = run("learning", "refuse", "bank__pay", "bank__login")[1]
+    assert toolcrib("import", tools).code == 0
+    said = toolcrib("learning", "refuse", "bank__pay", "bank__login").err
     assert "owner declares that bank__pay needs bank__login: that stays." in said

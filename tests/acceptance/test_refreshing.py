@@ -1,21 +1,15 @@
 """Asking those who serve models again, from the shell: each source says how that went."""
 
 import json
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
-
-ROOT = Path(__file__).parents[2]
-
-Run = Callable[..., tuple[int, str, str]]
+from .conftest import Toolcrib
 
 
 @pytest.fixture
@@ -37,32 +31,11 @@ def endpoint() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-        thread.join(10)
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "encoders").symlink_to(ROOT / ".cache" / "encoders")
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(cache))
-
-    def inside(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code or 0, captured.out, captured.err
-
-    return inside
+        thread.join(30)
 
 
 def test_one_source_that_fails_is_named_and_told_by_the_exit_code(
-    tmp_path: Path, run: Run, endpoint: str
+    tmp_path: Path, toolcrib: Toolcrib, endpoint: str
 ) -> None:
     file = tmp_path / "models.json"
     offers = {"small": f"{endpoint}/v1", "lost": f"{endpoint}/broken"}
@@ -74,9 +47,9 @@ def test_one_source_that_fails_is_named_and_told_by_the_exit_code(
             ]
         )
     )
-    assert run("import", file)[0] == 0
+    assert toolcrib("import", file).code == 0
 
-    code, out, err = run("refresh", "--json")
+    code, out, err = toolcrib("refresh", "--json")
 
     assert code == 4
     asked = {one["place"]: one["error"] for one in json.loads(out)["asked"]}
@@ -84,5 +57,5 @@ def test_one_source_that_fails_is_named_and_told_by_the_exit_code(
     assert "status 500" in asked[offers["lost"]]
     assert f"{offers['lost']}: " in err
     assert "1 of 2 sources did not answer." in err
-    assert run("refresh", "small")[0] == 0
-    assert run("refresh", "lost")[0] == 4
+    assert toolcrib("refresh", "small").code == 0
+    assert toolcrib("refresh", "lost").code == 4

@@ -263,6 +263,23 @@ async def test_rest_refuses_what_makes_no_sense(
         assert len(answer.text) < 3_000
 
 
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"query": ""}, "The query is empty: say what the task is, as you would to a person."),
+        ({"query": ["", " "]}, "The query is empty: say what the task is"),
+        ({"q": ""}, "There is no parameter 'q'. Did you mean query?"),
+        ({}, "The request does not fit: query: is missing"),
+    ],
+)
+async def test_a_url_without_a_query_is_refused_as_at_the_other_faces(
+    open_house: OpenHouse, params: dict[str, Any], says: str
+) -> None:
+    async with furnished(open_house) as house:
+        answer = await house.http.get("/api/v1/search", params=params)
+        assert (answer.status_code, answer.json()["detail"][: len(says)]) == (400, says)
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
 @pytest.mark.parametrize("field", ["k", "maxTokens"])
 async def test_rest_refuses_numbers_that_are_none(

@@ -1,12 +1,9 @@
 """What a server said is there for whoever asks, in whichever process, on every face."""
 
-import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -19,64 +16,40 @@ from toolcrib_registry.types import (
     ServerName,
     StdioTransport,
 )
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
 from toolcrib_server.prewarming import find_recent, prewarm
 from toolcrib_server.rest.app import build_api
 from toolcrib_server.rest.testing import open_deps
-from toolcrib_server.upstream.pool import ConnectionPool
-from toolcrib_server.upstream.slot import LinkStatus
-from toolcrib_server.upstream.stderr_log import StderrLogs
+from toolcrib_server.upstream.pool.pool import ConnectionPool
+from toolcrib_server.upstream.pool.slot import LinkStatus
+from toolcrib_server.upstream.processes.stderr_log import StderrLogs
+
+from .conftest import Toolcrib
 
 ROOT = Path(__file__).parents[2]
 RAW = ROOT / "tests/server/upstream/servers/raw.py"
 SECRET = "s3cr3t-t0ken-0123456789"
 
-Toolcrib = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def toolcrib(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Toolcrib:
-    """Run the command line in this process, with a data folder of its own."""
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(ROOT / ".cache"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-    def run(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *map(str, args)])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code or 0, captured.out, captured.err
-
-    return run
-
 
 def test_what_a_failing_server_said_is_shown_by_every_command(toolcrib: Toolcrib) -> None:
     toolcrib("add", "falls", "-e", f"TOKEN={SECRET}", "--", sys.executable, RAW, "exit-on-call")
     toolcrib("call", "falls__echo", "--json")
-    _, logged, _ = toolcrib("logs", "falls")
+    logged = toolcrib("logs", "falls").out
     assert "about to fall over with" in logged
     assert "--- ended with exit code 7" in logged
     assert SECRET not in logged
-    _, shown, _ = toolcrib("show", "falls", "--json")
-    assert any("about to fall over" in line for line in json.loads(shown)["stderr"])
-    _, last, _ = toolcrib("logs", "falls", "-n", 1, "--json")
-    assert len(json.loads(last)["lines"]) == 1
+    shown = toolcrib("show", "falls", "--json").json
+    assert any("about to fall over" in line for line in shown["stderr"])
+    last = toolcrib("logs", "falls", "-n", 1, "--json").json
+    assert len(last["lines"]) == 1
     toolcrib("remove", "falls")
     toolcrib("add", "falls", "--no-sync", "--", sys.executable, RAW, "ok")
-    assert toolcrib("logs", "falls")[1] == ""
+    assert toolcrib("logs", "falls").out == ""
 
 
 def test_doctor_quotes_a_server_that_cannot_be_reached(toolcrib: Toolcrib) -> None:
     script = "import sys; sys.exit('no module named frobnicate')"
     toolcrib("add", "broken", "--", sys.executable, "-c", script)
-    _, examined, _ = toolcrib("doctor")
+    examined = toolcrib("doctor").out
     assert "toolcrib logs broken" in examined
     assert "no module named frobnicate" in examined
 
@@ -86,7 +59,7 @@ def test_a_server_that_is_not_run_here_has_no_log(toolcrib: Toolcrib) -> None:
     code, said, note = toolcrib("logs", "far")
     assert (code, said) == (0, "")
     assert "A remote server keeps its own log." in note
-    assert toolcrib("logs", "nobody")[0] == 3
+    assert toolcrib("logs", "nobody").code == 3
 
 
 @pytest.mark.anyio

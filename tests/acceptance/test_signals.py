@@ -67,8 +67,8 @@ def test_serve_leaves_nothing_behind(
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(number)
-    assert process.wait(timeout=20) == 0
-    _, alive = psutil.wait_procs(children, timeout=5)
+    assert process.wait(timeout=30) == 0
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
     store = open_store(f"sqlite:///{tmp_path / 'toolcrib.db'}")
     assert [record.subject for record in store.list_calls()] == ["tool:raw__echo"]
@@ -83,8 +83,8 @@ def test_stdio_leaves_nothing_behind(env: dict[str, str]) -> None:
             children = psutil.Process(process.pid).children(recursive=True)
         assert children
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 128 + signal.SIGTERM
-        _, alive = psutil.wait_procs(children, timeout=5)
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        _, alive = psutil.wait_procs(children, timeout=30)
         assert not alive
 
 

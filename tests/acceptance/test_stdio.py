@@ -62,11 +62,11 @@ async def test_an_assistant_over_stdio_finds_and_calls(
         call = {"name": "clock__convert_time", "arguments": {"time": "12:00", "zone": "Tokyo"}}
         result = await client.call_tool("call_tool", call)
         assert getattr(result.content[0], "text", None) == "12:00 in Tokyo"
-        (house,) = [p for p in psutil.Process().children() if "toolcrib" in " ".join(p.cmdline())]
+        (house,) = [p for p in psutil.Process().children() if "stdio" in p.cmdline()]
         family = [house, *house.children(recursive=True)]
         assert sum("clock.py" in " ".join(p.cmdline()) for p in family) == 1
         assert not any("libtorch" in mapped.path for mapped in house.memory_maps())
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
 
 
@@ -150,9 +150,9 @@ def test_a_raw_pipe_is_answered_and_its_end_leaves_nothing_running(
             process.stdin.close()
         else:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == (0 if how == "end" else 128 + signal.SIGTERM)
+        assert process.wait(timeout=30) == (0 if how == "end" else 128 + signal.SIGTERM)
         rest = [json.loads(line) for line in process.stdout.read().splitlines()]
         assert rest[-1]["id"] == 1
         assert rest[-1]["result"]["resultType"] == "complete"
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive

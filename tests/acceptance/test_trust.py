@@ -19,10 +19,7 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.sync.diff import tool_entry
 
-from . import test_cli
-from .conftest import House, OpenHouse
-
-toolcrib = test_cli.toolcrib
+from .conftest import House, OpenHouse, Toolcrib
 
 CONVERT = "clock__convert_time"
 ZONES = "clock__list_zones"
@@ -158,9 +155,7 @@ def write(file: Path, description: str) -> str:
     return str(file)
 
 
-def test_the_command_line_shows_asks_and_approves(
-    toolcrib: test_cli.Toolcrib, tmp_path: Path
-) -> None:
+def test_the_command_line_shows_asks_and_approves(toolcrib: Toolcrib, tmp_path: Path) -> None:
     file = tmp_path / "tools.jsonl"
     assert toolcrib("import", write(file, "Read a file.")).code == 0
     assert toolcrib("approve").out == "Nothing waits for approval.\n"
@@ -189,7 +184,7 @@ def test_the_command_line_shows_asks_and_approves(
 
 
 def test_the_command_line_scans_and_says_so_by_its_exit_code(
-    toolcrib: test_cli.Toolcrib, tmp_path: Path
+    toolcrib: Toolcrib, tmp_path: Path
 ) -> None:
     empty = toolcrib("scan")
     assert (empty.code, empty.out) == (0, "Nothing was found.\n")
@@ -207,7 +202,7 @@ def test_the_command_line_scans_and_says_so_by_its_exit_code(
     assert toolcrib("scan", "nothing_of_that_name").code == 3
 
 
-def test_approve_says_what_goes_together(toolcrib: test_cli.Toolcrib) -> None:
+def test_approve_says_what_goes_together(toolcrib: Toolcrib) -> None:
     assert toolcrib("approve", "x", "--all", "--yes").code == 2
     assert toolcrib("approve", "--server", "files").code == 2
     assert toolcrib("approve", "nothing_of_that_name", "--yes").code == 3

@@ -10,9 +10,8 @@ import pytest
 from toolcrib_migrations import open_store
 from toolcrib_registry.types import EntryChanges, HttpTransport, Server, ServerName, Tool
 
-from .test_cli import Toolcrib, toolcrib
+from .conftest import Toolcrib
 
-__all__ = ["toolcrib"]
 SCHEMA = {
     "type": "object",
     "properties": {

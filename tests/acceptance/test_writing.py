@@ -20,15 +20,12 @@ from toolcrib_registry.types import (
     Tool,
     hash_content,
 )
-from toolcrib_server.cli.app import app
-from toolcrib_server.cli.running import told
 from toolcrib_server.doctor import examine
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.upstream.models.testing import Provider, open_provider
 
-from .conftest import House, OpenHouse
+from .conftest import House, OpenHouse, Toolcrib
 
-ROOT = Path(__file__).parents[2]
 SERVE = ["-m", "toolcrib_server.upstream.models.testing", "{port}"]
 CITY = ServerName("city")
 ENGLISH = {"english": "weather forecast of Beijing", "steps": ["get the weather forecast"]}
@@ -144,9 +141,8 @@ QUESTIONS = {"questions": ["Do I need an umbrella for this weather?", "Is the we
 
 
 @pytest.fixture
-def toolcrib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setenv("TOOLCRIB_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TOOLCRIB_CACHE_DIR", str(ROOT / ".cache"))
+def registered(toolcrib: Toolcrib, tmp_path: Path) -> None:
+    """Register a model that writes questions, and a tool to write them about."""
     launch = {"command": sys.executable, "args": SERVE}
     offer = {"provider": "here", "remoteModel": f"says:{json.dumps(QUESTIONS)}", "launch": launch}
     models = [{"name": "small", "offers": [offer]}]
@@ -154,25 +150,23 @@ def toolcrib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     row = {"id": "1", "name": "forecast", "server": "city", "description": "Weather of a place"}
     (tmp_path / "tools.jsonl").write_text(json.dumps(row) + "\n")
 
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["toolcrib", *args])
-        code: Any = 0
-        try:
-            told(app)
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code or 0, captured.out, captured.err
-
     for file in ("models.json", "tools.jsonl"):
-        code, _, err = run("import", str(tmp_path / file))
+        code, _, err = toolcrib("import", tmp_path / file)
         assert code == 0, err
-    return run
 
 
+@pytest.mark.usefixtures("registered")
 def test_questions_are_written_shown_and_forgotten_from_the_shell(toolcrib, monkeypatch):
     code, _, err = toolcrib("questions", "write", "--yes")
     assert (code, "TOOLCRIB_WRITER_MODEL" in err) == (2, True)
+    monkeypatch.setenv("TOOLCRIB_WRITER_MODEL", "smal")
+    code, _, err = toolcrib("questions", "write")
+    assert (code, "No model is named 'smal'. Did you mean: small?" in err) == (3, True)
+    assert "is asked for" not in err
+    monkeypatch.setenv("TOOLCRIB_WRITER_MODEL", "auto")
+    code, _, err = toolcrib("questions", "write", "--yes")
+    assert (code, "structured_output is unknown" in err) == (1, True)
+    assert "is asked for" not in err
     monkeypatch.setenv("TOOLCRIB_WRITER_MODEL", "small")
     code, _, err = toolcrib("questions", "write")
     assert (code, "--yes" in err) == (2, True)
@@ -181,13 +175,15 @@ def test_questions_are_written_shown_and_forgotten_from_the_shell(toolcrib, monk
     assert json.loads(out)["written"] == 1
     code, out, _ = toolcrib("questions", "write", "--json")
     assert (code, json.loads(out)["written"]) == (0, 0)
-    (tools,) = [json.loads(toolcrib("list", "tools", "--json")[1])]
+    (tools,) = [toolcrib("list", "tools", "--json").json]
     name = (tools["items"] if isinstance(tools, dict) else tools)[0]["name"]
-    shown = json.loads(toolcrib("questions", "show", name, "--json")[1])
+    assert toolcrib("questions", "show", name, "--server", "city").code == 2
+    shown = toolcrib("questions", "show", name, "--json").json
     assert (shown["source"], shown["questions"]) == ("written", QUESTIONS["questions"])
-    status = json.loads(toolcrib("questions", "show", "--json")[1])
+    status = toolcrib("questions", "show", "--json").json
     assert (status["writer"], status["written"], status["waiting"]) == ("small", 1, 0)
     code, out, _ = toolcrib("questions", "forget", "--json")
     assert (code, json.loads(out)) == (0, {"forgotten": 1})
-    assert toolcrib("questions", "forget", "--readings", "--server", "city")[0] == 2
-    assert toolcrib("questions", "show", "--server", "nope")[0] == 3
+    assert "city__forecast: no example questions" in toolcrib("questions", "show", name).out
+    assert toolcrib("questions", "forget", "--readings", "--server", "city").code == 2
+    assert toolcrib("questions", "show", "--server", "nope").code == 3

@@ -76,7 +76,7 @@ async def test_the_asynchronous_twin_does_the_same(deps: Deps, url: str):
         assert [r.revision for r in (await crib.list_revisions("shop__saw")).items] == [3, 4]
         assert (await crib.get_revision("shop__saw", 4)).action == "updated"
         assert (await crib.sync_servers()).items[0].server == "live"
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             async for change in crib.stream_changes(since=3):
                 assert change.revision == 4
                 break

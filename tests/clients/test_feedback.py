@@ -24,6 +24,10 @@ def test_the_blocking_client_tells_reads_and_forgets(url):
             crib.feedback("x", "nobody")
         (tenant,) = crib.learning().tenants
         assert (tenant.tenant, tenant.outcomes, tenant.in_use) == ("boss", 2, None)
+        other = crib.add_tool({"server": "handbook", "name": "login"})
+        assert crib.refuse_need(tool.name, other.name).changed
+        assert [one.needed for one in crib.learning().refused] == [other.name]
+        assert crib.allow_need(tool.name, other.name).changed
         assert crib.forget(principal="somebody").forgotten == 0
         assert crib.forget(before=datetime(2020, 1, 1, tzinfo=UTC)).forgotten == 0
         assert crib.forget(tenant="boss").forgotten == 2

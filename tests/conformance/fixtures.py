@@ -1,7 +1,7 @@
 """Runs the suite's fixtures server over HTTP or stdio; on request it knows only one era.
 
-Usage: fixtures.py http PORT [handshake|modern] | fixtures.py stdio; the folder that holds it is on
-PYTHONPATH.
+Usage: fixtures.py http [handshake|modern] | fixtures.py stdio; the folder that holds it is on
+PYTHONPATH. Over HTTP it says where it listens.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import socket
 import sys
 from typing import Any, cast
 
@@ -60,13 +61,15 @@ async def answer(send: Send, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def serve_http(module: Any, port: int, era: str | None) -> None:
-    """Serve on loopback, with what the server's own command line sets."""
+def serve_http(module: Any, era: str | None) -> None:
+    """Serve on a free port of loopback, with what the server's own command line sets."""
     app: Any = module.mcp.streamable_http_app(
         event_store=module.event_store, retry_interval=100, host="127.0.0.1"
     )
     whole = cast("ASGIApp", OneEra(app, era) if era else app)
-    uvicorn.run(whole, host="127.0.0.1", port=port, log_level="warning")
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+        print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+        uvicorn.Server(uvicorn.Config(whole, log_level="warning")).run([listening])
 
 
 def main() -> None:
@@ -76,7 +79,7 @@ def main() -> None:
     if sys.argv[1] == "stdio":
         module.mcp.run("stdio")
     else:
-        serve_http(module, int(sys.argv[2]), next(iter(sys.argv[3:]), None))
+        serve_http(module, next(iter(sys.argv[2:]), None))
 
 
 if __name__ == "__main__":

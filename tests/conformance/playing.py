@@ -16,7 +16,7 @@ from mcp.client import Client
 from mcp.client.context import ClientRequestContext
 from mcp.shared.exceptions import MCPError
 
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 STUBS: Mapping[str, Any] = {
     "string": "x",
     "integer": 0,

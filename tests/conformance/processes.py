@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,9 +15,11 @@ from pathlib import Path
 
 import httpx
 
+from .kit import ROOT
+
 TOOLCRIB = Path(sys.executable).with_name("toolcrib")
 LAUNCHER = Path(__file__).with_name("fixtures.py")
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120
 END_TIMEOUT_S = 20
 
 
@@ -36,18 +38,20 @@ class House:
 @contextmanager
 def serving_fixtures(home: Path, era: str | None = None) -> Generator[str]:
     """Run a fixtures server over HTTP; give its URL."""
-    port = free_port()
-    command = [sys.executable, str(LAUNCHER), "http", str(port), *([era] if era else [])]
+    command = [sys.executable, str(LAUNCHER), "http", *([era] if era else [])]
     with running(command, {**os.environ, "PYTHONPATH": str(home)}) as log:
-        wait_for(f"http://127.0.0.1:{port}/", log)
-        yield f"http://127.0.0.1:{port}/mcp"
+        url = address_in(log)
+        wait_for(f"{url}/", log)
+        yield f"{url}/mcp"
 
 
 @contextmanager
 def serving_house(folder: Path, servers: Mapping[str, list[str]]) -> Generator[House]:
     """Register servers with ``toolcrib add``, and run ``toolcrib serve``."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("TOOLCRIB_")}
-    environment = {**own, "TOOLCRIB_DATA_DIR": str(folder)}
+    # The tests have exported the encoder there: it takes long where all processors are busy.
+    kept = {"TOOLCRIB_DATA_DIR": str(folder), "TOOLCRIB_CACHE_DIR": str(ROOT / ".cache")}
+    environment = {**own, **kept}
     for name, options in servers.items():
         added = subprocess.run(
             [str(TOOLCRIB), "add", name, *options],
@@ -59,10 +63,10 @@ def serving_house(folder: Path, servers: Mapping[str, list[str]]) -> Generator[H
         )
         if added.returncode:
             raise SystemExit(f"conformance: {name} is not added:\n{added.stderr[-2000:]}")
-    port = free_port()
-    with running([str(TOOLCRIB), "serve", "--port", str(port)], environment) as log:
-        wait_for(f"http://127.0.0.1:{port}/healthz", log)
-        yield House(f"http://127.0.0.1:{port}", environment)
+    with running([str(TOOLCRIB), "serve", "--port", "0"], environment) as log:
+        url = address_in(log)
+        wait_for(f"{url}/healthz", log)
+        yield House(url, environment)
 
 
 @contextmanager
@@ -83,11 +87,18 @@ def running(command: list[str], environment: Mapping[str, str]) -> Generator[Pat
                 process.wait()
 
 
-def free_port() -> int:
-    """Find a port that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def address_in(log: Path) -> str:
+    """Wait until a server has said where it listens: a port chosen for it may be taken by then.
+
+    Raises:
+        SystemExit: It took too long.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if said := re.search(r"http://127\.0\.0\.1:\d+(?=\D)", log.read_text()):
+            return said[0]
+        time.sleep(0.1)
+    raise SystemExit(f"conformance: a server does not start:\n{log.read_text()[-2000:]}")
 
 
 def wait_for(url: str, log: Path) -> None:

@@ -12,16 +12,16 @@ import httpx
 
 from toolcrib_registry.errors import UpstreamError
 from toolcrib_registry.types import HttpTransport, Server, ServerName
+from toolcrib_server.upstream.config.secrets import SecretStore
 from toolcrib_server.upstream.oauth.browser import open_browser
 from toolcrib_server.upstream.oauth.login import Login
 from toolcrib_server.upstream.oauth.logins import Logins
-from toolcrib_server.upstream.pool import ConnectionPool
-from toolcrib_server.upstream.secrets import SecretStore
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 NAME = ServerName("suite")
 DOCUMENT = "https://conformance-test.local/client-metadata.json"
 """What the suite takes for the published document about a client."""
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 
 async def sign_in(url: str, scenario: str) -> None:

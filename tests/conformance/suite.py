@@ -13,8 +13,8 @@ from typing import Any, Literal
 from .kit import ROOT
 
 Mode = Literal["server", "client"]
-RUN_TIMEOUT_S = 600
-SCENARIO_TIMEOUT_S = 240
+RUN_TIMEOUT_S = 900
+SCENARIO_TIMEOUT_S = 600
 """They are all started at once, and wait for a turn."""
 _LISTED = re.compile(r"^\s+- (\S+)(?: \[(server|client)\])?$")
 _REASON = re.compile(r"^  (\S+) \(\d+\):$")

@@ -36,7 +36,7 @@ async def served(app: Any) -> AsyncGenerator[str]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(30):
                 while not server.started:
                     await anyio.lowlevel.checkpoint()
             yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -142,7 +142,7 @@ class Events:
         self._lines = lines
         self._id: str | None = None
 
-    async def next(self, *, timeout_s: float = 10) -> tuple[str | None, Any]:
+    async def next(self, *, timeout_s: float = 30) -> tuple[str | None, Any]:
         """Read the next; the end of the stream is (None, None)."""
         with anyio.fail_after(timeout_s):
             async for line in self._lines:

@@ -12,7 +12,7 @@ from toolcrib_server.downstream.event_stream import (
 )
 from toolcrib_server.downstream.response import event
 from toolcrib_server.jsonrpc.text import encode
-from toolcrib_server.upstream.events import EventParser
+from toolcrib_server.upstream.network.events import EventParser
 
 
 @given(st.dictionaries(st.text(), st.text() | st.integers()), st.integers(min_value=1))

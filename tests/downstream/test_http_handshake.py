@@ -547,7 +547,7 @@ async def test_whoever_has_most_sessions_keeps_nobody_out(open_bench):
 
 
 async def test_an_idle_session_is_forgotten(open_bench):
-    async with open_bench(session_idle_s=0.2) as bench:
+    async with open_bench(session_idle_s=1.5) as bench:
         idle = await bench.shake()
         busy = await bench.shake()
         async with bench.listen(busy):

@@ -116,7 +116,7 @@ async def test_a_client_of_the_handshake_era_hears_of_changes(bench):
         await mine.subscribe_resource("tool://hammer")  # pyright: ignore[reportDeprecated]
         await bench.shop.wait(lambda: bench.shop.listening == 1)
         await bench.shop.tell("notifications/resources/updated", {"uri": "tool://hammer"})
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await heard.wait()
         await mine.unsubscribe_resource("tool://hammer")  # pyright: ignore[reportDeprecated]
         await mine.send_ping()  # pyright: ignore[reportDeprecated]  # of the handshake era
@@ -131,7 +131,7 @@ async def test_a_modern_client_follows_a_subscription(bench):
     ):
         await bench.shop.wait(lambda: bench.shop.listening == 1)
         await bench.shop.tell("notifications/tools/list_changed", {})
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             event = await anext(aiter(changes))
         assert event is not None
     await bench.shop.wait(lambda: not bench.shop.listening)

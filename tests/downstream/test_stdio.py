@@ -89,7 +89,7 @@ class Pipe:
 
     async def rest(self) -> list[Any]:
         """Read what comes until it is served."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await self.served.wait()
         found = []
         while self._out.statistics().current_buffer_used:
@@ -114,7 +114,7 @@ async def opened(**limits: Any) -> AsyncGenerator[Pipe]:
             tasks.start_soon(serve)
             yield pipe
             pipe.ending.set()
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 await pipe.served.wait()
     finally:
         pipe.shut()
@@ -554,7 +554,7 @@ async def test_a_client_that_reads_no_more_is_left(pipe):
     await pipe.shop.running.wait()
     pipe.is_read = False
     await pipe.ask("tools/list", call_id=2)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await pipe.served.wait()
     assert pipe.shop.cancelled == 1
 

@@ -49,7 +49,7 @@ def started(
             process.kill()
 
 
-def read(process: subprocess.Popen[bytes], *, timeout_s: float = 20) -> Any:
+def read(process: subprocess.Popen[bytes], *, timeout_s: float = 30) -> Any:
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], timeout_s)
     assert ready, "no answer"
@@ -128,14 +128,14 @@ def test_two_sockets_will_do() -> None:
     ours, theirs = socket.socketpair()
     with ours, started(stdin=theirs.fileno(), stdout=theirs.fileno()) as process:
         theirs.close()
-        ours.settimeout(20)
+        ours.settimeout(30)
         ours.sendall(noise(2_000_000))
         got = b""
         while not got.endswith(b"\n"):
             got += ours.recv(1_000_000)
         assert len(json.loads(got)["result"]["content"][0]["text"]) > 2_000_000
         ours.shutdown(socket.SHUT_WR)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -146,7 +146,7 @@ def test_files_will_do(tmp_path: Path, loop: str) -> None:
         (tmp_path / "out").open("wb") as given,
         started(loop, stdin=taken, stdout=given) as process,
     ):
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=30) == 0
     first = (tmp_path / "out").read_bytes().splitlines()[0]
     assert json.loads(first)["result"]["tools"]
 
@@ -154,7 +154,7 @@ def test_files_will_do(tmp_path: Path, loop: str) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_nothing_to_read_is_the_end(loop: str) -> None:
     with started(loop, stdin=subprocess.DEVNULL) as process:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
         assert (process.returncode, out, err) == (0, b"bye\n", b"")
 
 
@@ -174,7 +174,7 @@ def test_a_signal_ends_it_while_the_client_neither_reads_nor_writes(loop: str) -
         while process.stderr.readline() != b"child ''\n":
             pass
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) is not None
+        assert process.wait(timeout=30) is not None
 
 
 def test_a_reader_that_has_gone_is_the_end() -> None:
@@ -185,7 +185,7 @@ def test_a_reader_that_has_gone_is_the_end() -> None:
         assert process.stdin is not None
         process.stdin.write(request("tools/list"))
         process.stdin.flush()
-        assert process.wait(timeout=10) is not None
+        assert process.wait(timeout=30) is not None
 
 
 def test_the_descriptors_flags_are_left_as_they_were() -> None:
@@ -196,4 +196,4 @@ def test_the_descriptors_flags_are_left_as_they_were() -> None:
         assert os.get_blocking(inner)
         os.close(outer)
         os.close(inner)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0

@@ -333,7 +333,7 @@ class Ear:
         self._news = anyio.Event()
 
     async def wait(self, count: int) -> list[Any]:
-        with anyio.fail_after(15):
+        with anyio.fail_after(30):
             while len(self.told) < count:
                 await self._news.wait()
         return self.told
@@ -378,7 +378,7 @@ async def test_each_list_is_told_of_when_it_changes_and_only_then(front):
 async def test_what_nobody_has_is_not_agreed_to_and_an_empty_wish_ends(front):
     ear = Ear()
     wanted = {"resourceSubscriptions": ["nobody://x"], "taskIds": ["nobody:1", "odd"]}
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         await front.runtime.gateway.listen(ADA, wanted, ear.hear)
     assert ear.told == [("notifications/subscriptions/acknowledged", {"notifications": {}})]
 

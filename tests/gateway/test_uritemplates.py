@@ -48,8 +48,8 @@ def test_nothing_breaks_it(template, uri):
 def test_no_template_takes_long():
     evil = [UriTemplate("a://" + part * 32) for part in ("{x}a", "{+x}", "{?x}", "{+x}{/x}aa")]
     evil.append(UriTemplate("a://" + "{x}a" * 500))
-    began = time.perf_counter()
+    began = time.process_time()
     for template in evil:
         template.matches("a://" + "a" * 2000 + "!")
         assert not template.matches("a://" + "a" * 1_000_000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

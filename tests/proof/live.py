@@ -70,7 +70,7 @@ class LiveUpstream:
         for event in self.held.values():
             event.set()
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(30)
 
     def url(self, server: str) -> str:
         return f"http://127.0.0.1:{self.port}/{server}/mcp"

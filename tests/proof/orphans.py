@@ -80,9 +80,11 @@ def plan(runs: int, *, seed: int) -> Iterator[Run]:
 class Campaign:
     """Runs kills, each in a copy of one home."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, *, allowed_s: float = ALLOWED_S) -> None:
+        """Prepare for kills: ``allowed_s`` after each nobody may be left."""
         self._folder = folder
         self._cache = cache
+        self._allowed_s = allowed_s
         self._first = folder / "first"
         roll = folder / "first-roll"
         for name, manners in SERVERS.items():
@@ -104,6 +106,7 @@ class Campaign:
                 count.unhealed += [f"{run}: {unhealed}"] if unhealed else []
                 count.longest_s = max(count.longest_s, lasted_s)
                 on_run()
+        count.orphans += self._wardens_left()
         return count
 
     def _environment(self, home: Path, roll: Path) -> dict[str, str]:
@@ -112,14 +115,32 @@ class Campaign:
             **kept,
             "TOOLCRIB_DATA_DIR": str(home),
             "TOOLCRIB_CACHE_DIR": str(self._cache),
+            "HOME": str(home),  # which is all that its wardens can be known by
             "ROLL": str(roll),
         }
+
+    def _wardens_left(self) -> list[str]:
+        """Find wardens of ours whose Toolcrib is no more, and who stay."""
+        until = time.monotonic() + self._allowed_s
+        while (left := self._orphaned_wardens()) and time.monotonic() < until:
+            time.sleep(_PAUSE_S)
+        return left
+
+    def _orphaned_wardens(self) -> list[str]:
+        found: list[str] = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                is_warden = any("warden.py" in part for part in process.cmdline())
+                is_ours = Path(process.environ().get("HOME", "")).parent == self._folder
+                if is_warden and is_ours and process.ppid() == 1 and _is_alive(process):
+                    found.append(_describe(process))
+        return found
 
     def _one(self, run: Run) -> tuple[list[str], str, float]:
         home, roll = self._folder / f"home-{run.number}", self._folder / f"roll-{run.number}"
         shutil.copytree(self._first, home)
         roll.touch()
-        scene = Scene(run, roll, self._environment(home, roll))
+        scene = Scene(run, roll, self._environment(home, roll), self._allowed_s)
         try:
             return scene.play()
         except RuntimeError as error:  # it did not even begin: that is no success
@@ -132,13 +153,15 @@ class Campaign:
 class Scene:
     """One run: a client, a gateway, two servers and their families."""
 
-    def __init__(self, run: Run, roll: Path, environment: dict[str, str]) -> None:
+    def __init__(self, run: Run, roll: Path, environment: dict[str, str], allowed_s: float) -> None:
         self._run = run
         self._roll = roll
         self._environment = environment
+        self._allowed_s = allowed_s
         self._gateway: subprocess.Popen[bytes] | None = None
         self._client: subprocess.Popen[str] | None = None
         self._url = ""
+        self._place: socket.socket | None = None
 
     def play(self) -> tuple[list[str], str, float]:
         """Start, kill, look; return who was left, what did not heal, and how long some lasted."""
@@ -176,6 +199,8 @@ class Scene:
 
     def clear(self) -> None:
         """Leave nobody, whatever happened."""
+        if self._place is not None:
+            self._place.close()
         for process in (self._client, self._gateway):
             if process is not None:
                 process.kill()
@@ -188,7 +213,10 @@ class Scene:
 
     def _start(self) -> None:
         if self._run.face == "serve":
-            port = _free_port()
+            self._place = _bind_free_port()
+            port = self._place.getsockname()[1]
+            if sys.platform != "linux":
+                self._place.close()  # there it could not be bound once more
             self._url = f"http://127.0.0.1:{port}/mcp"
             self._gateway = subprocess.Popen(
                 [TOOLCRIB, "serve", "--port", str(port)],
@@ -263,7 +291,7 @@ class Scene:
     def _watch(self, find: Callable[[], list[psutil.Process]]) -> tuple[list[str], float]:
         """Wait until nobody is found, or the time allowed is up; return who is left."""
         began = time.monotonic()
-        while time.monotonic() - began < ALLOWED_S:
+        while time.monotonic() - began < self._allowed_s:
             if not find():
                 return [], time.monotonic() - began
             time.sleep(_PAUSE_S)
@@ -283,16 +311,6 @@ class Scene:
         if any(str(self._roll) in part for part in process.cmdline()):
             return True
         return process.environ().get("ROLL") == str(self._roll)
-
-
-def wardens_left() -> list[str]:
-    """Find wardens whose Toolcrib is no more."""
-    found: list[str] = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.ppid() == 1 and any("warden.py" in part for part in process.cmdline()):
-                found.append(_describe(process))
-    return found
 
 
 def _is_server(process: psutil.Process) -> bool:
@@ -319,7 +337,9 @@ def _describe(process: psutil.Process) -> str:
     return str(process.pid)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _bind_free_port() -> socket.socket:
+    """Keep a port for a server that may bind it too: on Linux nobody else is given it meanwhile."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place

@@ -12,7 +12,7 @@ from typing import Protocol
 from toolcrib_registry.types import HttpTransport, StdioTransport, Transport
 from toolcrib_server.sync.reconcile import Lister
 from toolcrib_server.sync.testing import Fault, MemoryUpstream, MemoryUpstreams
-from toolcrib_server.upstream.pool import ConnectionPool
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 from .live import LiveUpstream
 from .truth import SERVERS, Truth

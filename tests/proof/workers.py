@@ -24,7 +24,7 @@ from toolcrib_server.sync.health import IndexGuard
 from toolcrib_server.sync.indexer import Indexer
 from toolcrib_server.sync.reconcile import Lister, Reconciler
 from toolcrib_server.sync.trust_review import TrustReview
-from toolcrib_server.upstream.listing import Listing
+from toolcrib_server.upstream.lists.listing import Listing
 
 _PATIENCE_S = 20.0
 

@@ -29,7 +29,7 @@ async def served(app):
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(30):
                 while not server.started:
                     await anyio.lowlevel.checkpoint()
             yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -114,7 +114,7 @@ async def begin_hanging(asker):
     asker.notify = heard
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hang)
-        with anyio.fail_after(15):
+        with anyio.fail_after(30):
             await begun.wait()
         tasks.cancel_scope.cancel()
     asker.notify = notify

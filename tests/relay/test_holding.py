@@ -10,7 +10,7 @@ from toolcrib_registry.errors import UpstreamProtocolError
 from toolcrib_server.downstream.service import Client, Request, RpcError
 from toolcrib_server.relay.inputs import Inputs
 from toolcrib_server.relay.sealing import Seal
-from toolcrib_server.upstream.interaction import Refused
+from toolcrib_server.upstream.messages.interaction import Refused
 
 pytestmark = pytest.mark.anyio
 FORM = {"message": "Who?", "requestedSchema": {"type": "object"}}
@@ -67,7 +67,7 @@ async def answer(inputs, tool, asked, **options):
 
 
 async def settled(condition):
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while not condition():
             await anyio.lowlevel.checkpoint()
 

@@ -8,7 +8,7 @@ from toolcrib_registry.types import CatalogTransport, HttpTransport, Server, Ser
 from toolcrib_server.downstream.service import Client
 from toolcrib_server.relay.servers import endpoint_of
 from toolcrib_server.relay.translation import complete, greet
-from toolcrib_server.upstream.era import Greeting
+from toolcrib_server.upstream.connecting.era import Greeting
 
 MODERN = Client(principal="local", version="2026-07-28")
 OLD = Client(principal="local", version="2025-11-25", session="s")

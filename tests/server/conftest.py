@@ -92,7 +92,7 @@ class Desk:
 
     def order(self, *picks: Pick | str, principal: str = "key-1", **more) -> ModelOrder:
         """Make a request to those."""
-        timeout_s = more.pop("timeout_s", 5)
+        timeout_s = more.pop("timeout_s", 20)
         body = {"model": "auto", "messages": MESSAGES, **more}
         those = [self.pick(pick) if isinstance(pick, str) else pick for pick in picks]
         return ModelOrder(
@@ -111,14 +111,13 @@ async def open_desk(
     *,
     budgets: dict[str, float] | None = None,
     permit: Permit | None = None,
-    recall=None,
 ) -> AsyncGenerator[Desk]:
     clock = Clock()
     store = open_store(f"sqlite:///{folder / 'toolcrib.db'}")
     async with AsyncExitStack() as stack:
         stack.callback(store.close)
         provider = await stack.enter_async_context(open_provider())
-        limits = ModelLimits(timeout_s=20, idle_timeout_s=1)
+        limits = ModelLimits(timeout_s=20, idle_timeout_s=4)
         client = await stack.enter_async_context(ModelClient(limits))
         servers = LocalServers(env={}, secrets=NoSecrets())
         local = await stack.enter_async_context(servers)
@@ -134,7 +133,6 @@ async def open_desk(
             budgets=spending,
             breakers=breakers,
             permit=permit,
-            recall=recall,
         )
         yield Desk(provider, invoker, figures, spending, breakers, audit, store, clock)
 

@@ -14,6 +14,7 @@ import pytest
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.errors import EncoderError
 from toolcrib_registry.types import (
+    EntryChanges,
     EntryId,
     HttpTransport,
     Model,
@@ -183,7 +184,7 @@ async def test_a_server_that_cannot_be_reached_says_how_old_its_entries_are(runt
     runtime.store.add_server(server, actor="test")
     old = datetime(2026, 1, 1, tzinfo=UTC)
     health = ServerHealth(status=ServerStatus.UNREACHABLE, synced_at=old, error="refused.")
-    runtime.store.set_health(server.name, health)
+    runtime.store.apply(EntryChanges(server=server.name), actor="sync", health=health)
     check = (await look(runtime))["server s"]
     assert check.detail.startswith("refused. Its entries are kept, and as old as ")
     assert json.dumps(check.detail)

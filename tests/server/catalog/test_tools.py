@@ -162,7 +162,7 @@ def test_arguments_as_openai_has_them_are_read_and_other_parameters_passed_over(
         (row(synthetic_questions=[None]), "'synthetic_questions[0]' must be text"),
         ('{"name": "\\ud800"}', "cannot be stored"),
         ('{"name": "a\\u0000b"}', "NUL"),
-        (b'{"name": "\xff"}', "not JSON"),
+        (b'{"name": "\xff"}', "not text in UTF-8"),
     ],
 )
 def test_a_bad_row_is_named_with_its_line_and_the_others_are_read(line, reason):
@@ -237,4 +237,4 @@ def test_seventeen_thousand_rows_take_seconds():
     started = time.process_time()
     tools, problems = read(*lines)
     assert (len(tools), problems) == (17_570, [])
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 8

@@ -14,6 +14,7 @@ from toolcrib_migrations import open_store
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import (
     CatalogTransport,
+    EntryChanges,
     HttpTransport,
     Server,
     ServerHealth,
@@ -43,7 +44,9 @@ def watching(store: Store, folder: Path, *names: str) -> Generator[Watch]:
 def add(store: Store, name: str, **health: object) -> Server:
     server = Server(name=ServerName(name), transport=HttpTransport("http://x/mcp"))
     store.add_server(server, actor="test")
-    store.set_health(server.name, replace(ServerHealth(), **health))
+    store.apply(
+        EntryChanges(server=server.name), actor="sync", health=replace(ServerHealth(), **health)
+    )
     return server
 
 
@@ -57,7 +60,7 @@ def test_a_look_shows_live_servers_and_how_fast_it_goes(store: Store, tmp_path: 
         assert (first.syncs_per_s, first.changes_per_s) == (0, 0)
         later = NOW + timedelta(seconds=10)
         health = ServerHealth(status=ServerStatus.READY, attempted_at=later, synced_at=later)
-        store.set_health(ServerName("a"), health)
+        store.apply(EntryChanges(server=ServerName("a")), actor="sync", health=health)
         add(store, "d")
         second = watch.look(later)
     assert second.syncs_per_s == pytest.approx(0.1)

@@ -15,7 +15,7 @@ from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA
 from toolcrib_server.gateway.rendering import render_offer, render_selection
 from toolcrib_server.gateway.routings import render_expectation, render_forecast
 from toolcrib_server.gateway.spelling import one_spelling
-from toolcrib_server.rest.mapping import selection_out
+from toolcrib_server.rest.mapping.selection import selection_out
 from toolcrib_server.selection.candidate import candidates_of
 from toolcrib_server.selection.constraint import Constraints
 from toolcrib_server.selection.forecast import Expected

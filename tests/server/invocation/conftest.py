@@ -41,7 +41,7 @@ from toolcrib_server.invocation.permission import Permission
 from toolcrib_server.invocation.policy import Policies
 from toolcrib_server.invocation.quota import Quota
 from toolcrib_server.invocation.telemetry import Telemetry
-from toolcrib_server.upstream.pool import ConnectionPool
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 SCRIPT = Path(__file__).parent / "servers" / "workshop.py"
 
@@ -120,7 +120,7 @@ def serve(
     def stop() -> None:
         release()
         server.should_exit = True
-        thread.join(10)
+        thread.join(30)
         listener.close()
         assert not thread.is_alive()
 

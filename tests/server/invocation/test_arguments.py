@@ -115,10 +115,10 @@ def test_an_expensive_pattern_cannot_hold_the_gateway() -> None:
     # Takes the standard library's matcher longer than the universe is old.
     pattern = "^(a|a|b?)*(x+x+)+y$"
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
-    started = time.monotonic()
+    started = time.process_time()
     with suppress(InvalidArguments):
         ArgumentCheck("t", schema).check({"a": "a" * 4000 + "x" * 4000})
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_plain_pattern_is_checked() -> None:
@@ -187,10 +187,10 @@ def doubling(keyword: str) -> dict[str, Any]:
     ids=["allOf", "anyOf", "oneOf", "patternProperties", "many patterns", "uniqueItems"],
 )
 def test_no_schema_holds_the_process(schema: dict[str, Any], arguments: dict[str, Any]) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with suppress(InvalidArguments):
         ArgumentCheck("t", schema).check(arguments)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_items_that_are_the_same_are_found() -> None:

@@ -6,10 +6,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from toolcrib_registry.errors import (
+    AnswerCut,
+    CredentialsRefused,
     Fault,
+    Peer,
     RateLimited,
     RequestRefused,
     UpstreamError,
+    UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -225,6 +229,35 @@ def test_the_refusal_says_why_and_until_when_and_each_thing_once() -> None:
         "Server 'shop' cannot be reached: it failed 3 times in a row, at last so: "
         "it did not answer tools/call within 60 s. Next attempt in 0.2 s."
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (UpstreamUnavailable("acme", "it was stopped", peer=Peer.PROVIDER), "it was stopped"),
+        (
+            UpstreamError("acme", "Provider 'acme' failed: HTTP 500: oh.", peer=Peer.PROVIDER),
+            "it failed: HTTP 500: oh",
+        ),
+        (
+            CredentialsRefused("acme", "Provider 'acme' refuses the registered key (HTTP 401)."),
+            "it refuses the registered key (HTTP 401)",
+        ),
+        (AnswerCut("acme", "ended"), "its answer broke off: it ended"),
+        (
+            UpstreamProtocolError("acme", "sent no choices.", peer=Peer.PROVIDER),
+            "it sent no choices",
+        ),
+    ],
+)
+def test_a_provider_is_called_so_and_named_once(error: UpstreamError, says: str) -> None:
+    breakers = Breakers(lambda: 0.0)
+    for _ in range(3):
+        breakers.fail("offer", error)
+    said = breakers.refusal("offer").detail
+    again = "it failed 3 times in a row, at last so"
+    assert said.startswith(f"Provider 'acme' cannot be reached: {again}: {says}. Next attempt")
+    assert "'acme'" not in said.removeprefix("Provider 'acme'")
 
 
 def test_however_long_a_server_asks_to_wait_it_is_looked_at_again_soon() -> None:

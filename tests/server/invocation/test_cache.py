@@ -10,7 +10,7 @@ from toolcrib_server.invocation.cache import AGE_KEY, Key, ResultCache
 from toolcrib_server.invocation.deadline import Deadline
 from toolcrib_server.invocation.errand import CALL, Errand
 from toolcrib_server.invocation.policy import CallPolicy
-from toolcrib_server.upstream.interaction import Interaction, Profile
+from toolcrib_server.upstream.messages.interaction import Interaction, Profile
 
 SERVER = Server(name=ServerName("shop"), transport=StdioTransport("shop"))
 

@@ -31,7 +31,7 @@ class Tries:
         return self.outcome[number]
 
     async def race(self, after_s: float = 0.01) -> dict[str, Any]:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             return await race(lambda: self.run(1), lambda: self.run(2), after_s=after_s)
 
 

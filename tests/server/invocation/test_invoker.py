@@ -23,8 +23,8 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.invocation.audit import AuditLog
 from toolcrib_server.invocation.invoker import Invoker
-from toolcrib_server.upstream.interaction import ALONE, Interaction
-from toolcrib_server.upstream.mirroring import NO_HEADERS, HeaderMap
+from toolcrib_server.upstream.lists.mirroring import NO_HEADERS, HeaderMap
+from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
 
 pytestmark = pytest.mark.anyio
 
@@ -163,7 +163,7 @@ async def test_any_other_failure_is_the_tools_own(house: House) -> None:
 
 async def test_a_server_that_was_unreachable_and_answers_is_looked_at_again(house: House) -> None:
     health = replace(ServerHealth(), status=ServerStatus.UNREACHABLE)
-    house.store.set_health(CLOCK, health)
+    house.store.apply(EntryChanges(server=CLOCK), actor="sync", health=health)
     house.caller.answer = says("12:00", is_error=False)
     await house.call()
     await house.call()

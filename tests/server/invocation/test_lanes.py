@@ -173,6 +173,6 @@ async def test_a_lent_place_that_nobody_comes_back_for_is_no_place_held() -> Non
 async def test_nobody_waits_past_the_deadline_of_the_call() -> None:
     lanes, policy = Lanes(), CallPolicy(concurrency=1, queue_wait_s=60)
     place = await lanes.enter(SHOP, "a", policy, left_s=5)
-    with anyio.fail_after(5), pytest.raises(ServerBusy, match=r"within 0.01 s"):
+    with anyio.fail_after(30), pytest.raises(ServerBusy, match=r"within 0.01 s"):
         await lanes.enter(SHOP, "b", policy, left_s=0.01)
     place.leave()

@@ -166,6 +166,14 @@ async def test_an_objective_given_twice_must_be_one():
         objective_of("auto:cheapest", Objective.CONTEXT)
 
 
+async def test_that_nobody_meets_the_limits_is_said_once(picker):
+    with pytest.raises(NoModelFits) as caught:
+        await picker.pick("auto", HELLO, constraints=Constraints(min_context_tokens=10**9))
+    said = caught.value.detail
+    assert said.startswith("No model that can be called meets every limit. All ")
+    assert said.count("every limit") == 1
+
+
 async def test_a_name_is_held_to_the_limits_too(picker):
     with pytest.raises(NoModelFits, match="price_in_usd is 2"):
         await picker.pick("both", HELLO, constraints=Constraints(max_price_in_usd=1.0))

@@ -55,13 +55,17 @@ async def test_a_result_that_fits_is_untouched(house_in, start_workshop):
         assert CUT_KEY not in result.get("_meta", {})
 
 
-async def test_large_structured_content_goes_as_an_error_that_says_that_it_succeeded(
-    house_in, start_workshop
+@pytest.mark.parametrize("listed", [True, False])
+async def test_large_structured_content_is_an_error_only_where_its_tool_was_listed(
+    house_in, start_workshop, listed: bool
 ):
     async with house_in({"*": {"inline_bytes": 20_000}}) as house:
         await house.add(start_workshop().server())
-        result = await house.call("shop__table", rows=50_000)
-        assert result["isError"] is True, "clients refuse promised content that is absent"
+        result = await house.invoker.call(
+            "shop__table", {"rows": 50_000}, face="mcp", principal="me", listed=listed
+        )
+        # Clients refuse promised content that is absent; of `call_tool` none is promised.
+        assert result.get("isError", False) is listed
         assert "structuredContent" not in result
         assert "the call succeeded" in result["content"][1]["text"]
         uri, text = result["_meta"][CUT_KEY]["uri"], ""

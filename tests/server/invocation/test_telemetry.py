@@ -165,7 +165,7 @@ async def test_a_hostile_trace_is_dropped_and_the_call_goes_on(house_in, start_w
         await house.invoker.call(
             "shop__write", {"text": "x"}, face="test", principal="me", meta=meta
         )
-        assert time.process_time() - started < 1
+        assert time.process_time() - started < 3
         (_, server) = house.spans.get_finished_spans()
         assert server.parent is None
     (seen,) = running.workshop.metas

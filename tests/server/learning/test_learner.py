@@ -342,7 +342,7 @@ async def test_what_is_forgotten_during_a_replay_is_neither_kept_nor_used(
 
         def iter_entries(self, **chosen: Any) -> Iterator[Entry]:
             replaying.set()
-            assert may_go.wait(10)
+            assert may_go.wait(30)
             return super().iter_entries(**chosen)
 
     waiting = WaitingStore(f"sqlite:///{tmp_path}/toolcrib.db")

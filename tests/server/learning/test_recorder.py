@@ -208,7 +208,7 @@ class SlowStore(Store):
 
     def record_outcomes(self, records: Sequence[Outcome], *, keep: int = 100_000) -> None:
         self.began.set()
-        assert self.may_go.wait(10)
+        assert self.may_go.wait(30)
         super().record_outcomes(records, keep=keep)
 
 

@@ -58,6 +58,8 @@ MATRIX = {
     ("POST", "/api/v1/feedback"): READ,
     ("DELETE", "/api/v1/feedback"): READ,
     ("GET", "/api/v1/learning"): WRITE,
+    ("POST", "/api/v1/learning/refusals"): WRITE,
+    ("DELETE", "/api/v1/learning/refusals"): WRITE,
     ("POST", "/api/v1/outcomes"): READ,
     ("GET", "/api/v1/outcomes"): WRITE,
     ("DELETE", "/api/v1/outcomes"): READ,

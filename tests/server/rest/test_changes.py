@@ -177,7 +177,7 @@ class Listener:
 
     async def listen(self) -> None:
         """Listen until enough has come."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             await self._app(self._scope, self._receive(), self._send)
 
     def _receive(self) -> Callable[[], Awaitable[dict[str, Any]]]:

@@ -140,6 +140,8 @@ async def test_an_administrator_sees_how_learning_stands(open_api: OpenApi) -> N
                     "report": None,
                 }
             ],
+            "needs": [],
+            "refused": [],
         }
 
 

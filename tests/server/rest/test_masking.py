@@ -21,7 +21,7 @@ from toolcrib_server.rest.masking import (
     new_references,
     unmasked,
 )
-from toolcrib_server.upstream.secrets import SecretStore, seal
+from toolcrib_server.upstream.config.secrets import SecretStore, seal
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What a sync set aside is in its report: a rug pull that was caught is not passed over."""
 
 from toolcrib_registry.types import EntryId, ServerName, ServerStatus
-from toolcrib_server.rest.mapping import report_out
+from toolcrib_server.rest.mapping.calls import report_out
 from toolcrib_server.sync.report import SyncReport
 
 

@@ -9,12 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from toolcrib_registry.types import (
     CallRecord,
+    EntryChanges,
     EntryId,
     HttpTransport,
     Server,
     ServerHealth,
     ServerName,
     ServerStatus,
+    ServerWrite,
 )
 from toolcrib_server.invocation.breakers import BreakerState
 from toolcrib_server.invocation.lanes import Crowd
@@ -32,7 +34,9 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 def add_server(api: Api, name: str, **health: Any) -> None:
     server = Server(name=ServerName(name), transport=HttpTransport("http://x/mcp"))
     api.deps.store.add_server(server, actor="test")
-    api.deps.store.set_health(server.name, ServerHealth(**health))
+    api.deps.store.apply(
+        EntryChanges(server=server.name), actor="sync", health=ServerHealth(**health)
+    )
 
 
 async def samples(api: Api) -> dict[str, dict[str, float]]:
@@ -113,16 +117,14 @@ async def test_monitors_read_what_happened(api: Api):
 
 async def test_thousands_of_servers_are_not_thousands_of_series(api: Api):
     names = [ServerName(f"s{n}") for n in range(MOST_SERVERS + 50)]
-    for name in names:
+    now = datetime.now(UTC)
+    writes: list[ServerWrite] = []
+    for hours, name in enumerate(names):
         server = Server(name=name, transport=HttpTransport("http://x/mcp"))
         api.deps.store.add_server(server, actor="test")
-    now = datetime.now(UTC)
-    api.deps.store.set_healths(
-        {
-            name: ServerHealth(status=ServerStatus.READY, synced_at=now - timedelta(hours=n))
-            for n, name in enumerate(names)
-        }
-    )
+        health = ServerHealth(status=ServerStatus.READY, synced_at=now - timedelta(hours=hours))
+        writes.append(ServerWrite(changes=EntryChanges(server=name), health=health))
+    api.deps.store.apply_many(writes, actor="sync")
     read = await samples(api)
     assert len(read["toolcrib_sync_lag_seconds"]) == MOST_SERVERS
     assert "s249" in read["toolcrib_sync_lag_seconds"]
@@ -151,7 +153,7 @@ async def test_a_gap_shows_in_readiness_and_metrics_until_it_is_mended(api: Api)
 async def test_entries_of_a_server_that_cannot_be_reached_say_since_when(api: Api):
     api.add_tools("desk", "pen", catalog=False)
     health = ServerHealth(status=ServerStatus.UNREACHABLE, synced_at=LONG_AGO, error="refused")
-    api.deps.store.set_health(ServerName("desk"), health)
+    api.deps.store.apply(EntryChanges(server=ServerName("desk")), actor="sync", health=health)
     since = "2026-01-01T00:00:00Z"
     assert (await api.http.get("/api/v1/tools/desk__pen")).json()["staleSince"] == since
     (listed,) = (await api.http.get("/api/v1/tools")).json()["items"]
@@ -161,7 +163,11 @@ async def test_entries_of_a_server_that_cannot_be_reached_say_since_when(api: Ap
     assert (await api.http.get("/api/v1/entries/tool/desk__pen")).json()["staleSince"] == since
     found = (await api.http.get("/api/v1/search", params={"query": "a pen"})).json()
     assert found["hits"][0]["staleSince"] == since
-    api.deps.store.set_health(ServerName("desk"), replace(health, status=ServerStatus.READY))
+    api.deps.store.apply(
+        EntryChanges(server=ServerName("desk")),
+        actor="sync",
+        health=replace(health, status=ServerStatus.READY),
+    )
     assert (await api.http.get("/api/v1/tools/desk__pen")).json()["staleSince"] is None
 
 

@@ -357,7 +357,7 @@ async def test_it_learns_by_itself_while_selections_go_on(store: Store, indexer:
         tasks.start_soon(lambda: learner.run(interval_s=0.01))
         assert (await selector.select(POEM)).routing is None
         await desk.record(rows(40), principal="local", tenant=EVERYONE)
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             while learner.policy("local") is None:
                 await anyio.lowlevel.checkpoint()
         assert (await selector.select(SUM)).choices[0].candidate.model.name == "clerk"

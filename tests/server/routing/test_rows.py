@@ -38,6 +38,25 @@ def test_each_row_is_taken_or_refused_by_line(tmp_path: Path) -> None:
     assert "says nothing" in read.refusals[3].reason
 
 
+def test_a_line_ends_only_where_json_lets_it(tmp_path: Path) -> None:
+    queries = [f"before{mark}after" for mark in ("\x85", "\u2028", "\u2029")]
+    rows = [json.dumps(GOOD | {"query": query}, ensure_ascii=False) for query in queries]
+    file = tmp_path / "outcomes.jsonl"
+    file.write_bytes("\r\n".join(rows).encode() + b"\r\n")
+    texts = [
+        json.dumps({"id": str(place), "text": query}, ensure_ascii=False)
+        for place, query in enumerate(queries)
+    ]
+    (tmp_path / "queries.jsonl").write_text("\n".join(texts), encoding="utf-8")
+    (tmp_path / "outcomes.csv").write_text(
+        "query_id,model_id,score\r\n" + "".join(f"{n},poet,1\r\n" for n in range(3)), newline=""
+    )
+
+    for read in (read_outcomes(file), read_outcomes(tmp_path)):
+        assert [row.query for row in read.rows] == queries
+        assert read.refusals == ()
+
+
 def test_a_folder_is_read_with_its_models(tmp_path: Path) -> None:
     (tmp_path / "queries.jsonl").write_text('{"id": "q1", "text": "write a poem"}\n')
     (tmp_path / "outcomes.csv").write_text(

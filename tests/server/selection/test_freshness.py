@@ -41,7 +41,7 @@ async def test_results_of_a_server_that_cannot_be_reached_say_since_when(tmp_pat
         store.apply(EntryChanges(server=server, upserts=(tool,)), actor="t")
     indexer = Indexer(store, open_encoder=HashEncoder, folder=tmp_path / "index")
     health = ServerHealth(status=ServerStatus.UNREACHABLE, synced_at=NOW)
-    store.set_health(ServerName("ill"), health)
+    store.apply(EntryChanges(server=ServerName("ill")), actor="sync", health=health)
     selector = Selector(store, indexer.index)
     for _ in range(2):  # the second answer is remembered, and says it as well
         found = (await selector.search("tell the time", k=5)).found
@@ -54,10 +54,18 @@ async def test_a_server_that_was_never_reached_is_not_stale(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'toolcrib.db'}")
     server = Server(name=ServerName("s"), transport=HttpTransport("http://x/mcp"))
     store.add_server(server, actor="t")
-    store.set_health(server.name, ServerHealth(status=ServerStatus.UNREACHABLE))
+    store.apply(
+        EntryChanges(server=server.name),
+        actor="sync",
+        health=ServerHealth(status=ServerStatus.UNREACHABLE),
+    )
     freshness = Freshness(store)
     assert await freshness.stale() == {}
-    store.set_health(server.name, ServerHealth(status=ServerStatus.UNREACHABLE, synced_at=NOW))
+    store.apply(
+        EntryChanges(server=server.name),
+        actor="sync",
+        health=ServerHealth(status=ServerStatus.UNREACHABLE, synced_at=NOW),
+    )
     assert await freshness.stale() == {}  # remembered for a few seconds
     assert await Freshness(store).stale() == {"s": NOW}
     store.close()

@@ -14,7 +14,7 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import Server, ServerName, StdioTransport
 from toolcrib_server.sync.indexer import Indexer
 from toolcrib_server.sync.reconcile import Reconciler
-from toolcrib_server.upstream.listing import Listing
+from toolcrib_server.upstream.lists.listing import Listing
 
 
 @dataclass

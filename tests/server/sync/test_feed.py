@@ -21,7 +21,7 @@ def add(house: House, *names: str) -> None:
 
 async def revisions(feed: Feed, count: int) -> list[int]:
     seen: list[int] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async for batch in feed.follow(interval_s=0.01):
             seen += [change.revision for change in batch]
             if len(seen) >= count:

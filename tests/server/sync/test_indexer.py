@@ -192,7 +192,7 @@ async def test_a_snapshot_that_cannot_be_written_does_not_end_the_following(
         tasks.start_soon(partial(indexer.follow, interval_s=0.01))
         for name in ("first", "second"):
             house.store.add_model(Model(name=name), actor="test")
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 while f"model:{name}" not in index:  # noqa: ASYNC110  # the index has no events
                     await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
@@ -286,7 +286,7 @@ async def test_following_the_log_adds_the_token_vectors_and_saves_them(
     index = await indexer.index()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(indexer.follow, interval_s=0.01))
-        assert await anyio.to_thread.run_sync(saved.wait, 20)
+        assert await anyio.to_thread.run_sync(saved.wait, 30)
         tasks.cancel_scope.cancel()
     assert index.untokened == ()
     assert (await reopened(house, folder).index()).untokened == ()

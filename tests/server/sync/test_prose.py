@@ -56,9 +56,9 @@ def test_a_text_of_a_megabyte_takes_no_longer_than_a_few_pages(word: str):
     before = word * (1_000_000 // len(word))
     half = len(before) // 2
     after = f"begin {before[:half]} between {before[half:]} end"
-    began = time.perf_counter()
+    began = time.process_time()
     pieces = compare_words(before, after)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert pieces
     assert sum(len(piece.text) for piece in pieces) < 30_000
 

@@ -113,7 +113,7 @@ async def test_a_slow_server_does_not_keep_another_from_being_findable(house: Ho
             await house.reconciler.sync(on_report=lambda _: seen.set())
 
         tasks.start_soon(sync)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await seen.wait()
         assert await found(house, "quick answer") == ["tool:quick__a"]
         release.set()
@@ -229,7 +229,7 @@ async def test_a_sync_that_is_cancelled_gives_its_leases_back(house: House) -> N
     house.lister.held["clock"] = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(house.reconciler.sync)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while not house.lister.asked:  # noqa: ASYNC110  # the lister has no events
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()

@@ -55,7 +55,7 @@ def endpoint() -> Iterator[Endpoint]:
         thread.start()
         yield told
         server.shutdown()
-        thread.join(10)
+        thread.join(30)
 
 
 @pytest.fixture

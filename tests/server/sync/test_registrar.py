@@ -6,7 +6,7 @@ import pytest
 
 from toolcrib_registry.types import Server, ServerName, StdioTransport
 from toolcrib_server.sync.registrar import Registrar
-from toolcrib_server.upstream.secrets import SecretStore
+from toolcrib_server.upstream.config.secrets import SecretStore
 
 pytestmark = pytest.mark.anyio
 

@@ -118,11 +118,15 @@ def test_thousands_of_names_that_begin_alike_neither_hide_an_imitation_nor_cost_
     few, many = (known(REAL, *_flood(count)) for count in (300, 8_000))
     assert many.resemblance(other("send_emai1", "Whatever.")) is not None
     assert many.resemblance(other("sendEmail", SEND + " Copies go out.")) is not None
-    assert _seconds(many) < 0.1 + 4 * _seconds(few)
+    assert _least_s(many) < 0.1 + 4 * _least_s(few)
 
 
 def _flood(count):
     return [other(f"send_em{number:05}", f"No {number}.", "flood") for number in range(count)]
+
+
+def _least_s(neighbours):
+    return min(_seconds(neighbours) for _ in range(3))
 
 
 def _seconds(neighbours):

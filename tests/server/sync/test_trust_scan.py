@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from toolcrib_registry.types import ChangePolicy, EntryKind, ServerName, Trust
+from toolcrib_registry.types import ChangePolicy, EntryChanges, EntryKind, ServerName, Trust
 from toolcrib_server.sync.diff import compare, tool_entry
 from toolcrib_server.sync.trust_scan import find_pinned, scan_registry
 
@@ -54,7 +54,11 @@ def test_a_scan_can_be_of_some_and_shows_how_far_it_is(desk: Desk) -> None:
 def test_a_servers_instructions_are_scanned_and_reported(desk: Desk) -> None:
     desk.register("files")
     server = desk.store.get_server(ServerName("files"))
-    desk.store.set_health(server.name, replace(server.health, instructions=POISON))
+    desk.store.apply(
+        EntryChanges(server=server.name),
+        actor="sync",
+        health=replace(server.health, instructions=POISON),
+    )
     report = scan_registry(desk.store, desk.review, actor="cli")
     assert [one.name for one in report.found] == ["server:files"]
     assert report.suspects == 1

@@ -28,7 +28,7 @@ async def watching(house: House, *, interval_s: float = 0) -> AsyncGenerator[Wat
 
 
 async def until_known(house: House, name: str) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         # The store has no events to wait for.
         while house.store.find_entry(EntryKind.TOOL, name) is None:  # noqa: ASYNC110
             await anyio.sleep(0.01)
@@ -94,7 +94,7 @@ async def test_a_server_noticed_before_the_start_is_asked_once(house: House) -> 
 async def test_a_server_that_failed_is_tried_again_by_itself(house: House) -> None:
     house.register("clock")
     async with watching(house, interval_s=60):
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while not house.lister.asked:  # noqa: ASYNC110  # the lister has no events
                 await anyio.sleep(0.01)
         house.lister.tell("clock", tool("now"))
@@ -106,7 +106,7 @@ async def test_a_server_that_stays_down_is_told_of_once(
 ) -> None:
     house.register("clock")
     async with watching(house, interval_s=60):
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while len(house.lister.asked) < 4:  # noqa: ASYNC110  # the lister has no events
                 await anyio.sleep(0.01)
         assert caplog.text.count("Sync of clock failed") == 1

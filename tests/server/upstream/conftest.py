@@ -58,7 +58,7 @@ class Running:
     def stop(self):
         if self.thread is not None and self.server is not None:
             self.server.should_exit = True
-            self.thread.join(10)
+            self.thread.join(30)
             assert not self.thread.is_alive()
         self.socket.close()
 

@@ -67,7 +67,7 @@ async def test_who_leaves_before_a_whole_answer_ends_the_asking():
     async def send(_: Any) -> None:
         raise AssertionError("nobody is there")
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await WholeAnswer(ask)({"type": "http"}, gone, send)
     assert ended == ["ended"]
 
@@ -92,7 +92,7 @@ async def test_who_does_not_read_a_stream_ends_it():
         if len(sent) == 3:
             await anyio.sleep_forever()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await StreamedAnswer(way_out.stream, unread_s=0.05)({"type": "http"}, there, send)
     assert way_out.left.is_set()
     assert sent == ["http.response.start", "http.response.body", "http.response.body"]

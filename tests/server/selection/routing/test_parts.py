@@ -90,6 +90,15 @@ def test_clusters_find_groups_that_differ():
     assert np.abs(Clusters.fit(points, wanted, seed=0).predict(points)[:, 0] - side).max() < 0.15
 
 
+def test_few_queries_are_grouped_too_and_noise_moves_them_little():
+    side = np.arange(60) % 2
+    points = (np.eye(2)[side] * 4 + 0.1 * RANDOM.normal(size=(60, 2))).astype(np.float32)
+    noise = 0.1 * RANDOM.normal(size=(60, 1))
+    told = Clusters.fit(points, side[:, None] - 0.5 + noise, seed=0).predict(points)[:, 0]
+    assert np.abs(told - (side - 0.5)).max() < 0.25
+    assert np.abs(Clusters.fit(points, noise, seed=0).predict(points)).mean() < 0.06
+
+
 def test_neighbours_average_the_nearest_that_are_known():
     points = np.repeat(np.eye(2, dtype=np.float32), 50, axis=0)
     wanted = np.repeat([[1.0, np.nan], [0.0, 3.0]], 50, axis=0)

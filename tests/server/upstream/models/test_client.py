@@ -30,12 +30,12 @@ MESSAGES = [{"role": "user", "content": "hello"}]
 
 async def ask(client, target, **more):
     body = {"model": target.model, "messages": MESSAGES, **more}
-    return await client.chat(target, body, timeout_s=2)
+    return await client.chat(target, body, timeout_s=2 if target.model == "hangs" else 20)
 
 
 async def read(client, target, **more):
     body = {"model": target.model, "messages": MESSAGES, "stream": True, **more}
-    async with client.stream(target, body, timeout_s=3) as stream:
+    async with client.stream(target, body, timeout_s=20) as stream:
         return stream, [chunk async for chunk in stream.chunks()]
 
 
@@ -48,7 +48,7 @@ async def test_every_parameter_arrives_untouched_with_the_key(client, target, pr
         ],
         "something_new": {"seed": 1, "half": "\ud83d"},
     }
-    answer = await client.chat(target("ok"), {"model": "ok", **more}, timeout_s=2)
+    answer = await client.chat(target("ok"), {"model": "ok", **more}, timeout_s=20)
     assert answer["choices"][0]["message"]["content"] == "".join(WORDS)
     path, headers, body = provider.requests[-1]
     assert path == "/v1/chat/completions"
@@ -134,9 +134,6 @@ async def test_a_stream_that_ends_without_done_but_with_its_reason_is_whole(clie
         ("error-in-stream", UpstreamError, "Out of memory"),
         ("huge-line", ResultTooLarge, "limit is 262144"),
         ("endless", ResultTooLarge, "limit is 524288"),
-        ("stalls", UpstreamTimeout, "next token within 1"),
-        ("comments", UpstreamTimeout, "next token within 1"),
-        ("hangs", UpstreamTimeout, "first token within 1"),
         ("ignores-stream", UpstreamProtocolError, "application/json"),
         ("rate-limited", RateLimited, "Slow down"),
         ("elsewhere", UpstreamProtocolError, "redirects"),
@@ -148,12 +145,25 @@ async def test_each_fault_of_a_stream_is_an_error_of_its_own(client, target, moo
     assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize(
+    ("mood", "says"),
+    [
+        ("stalls", "next token within 1"),
+        ("comments", "next token within 1"),
+        ("hangs", "first token within 1"),
+    ],
+)
+async def test_a_stream_is_not_waited_for_in_vain(impatient, target, mood, says):
+    with pytest.raises(UpstreamTimeout, match=says):
+        await read(impatient, target(mood))
+
+
 async def test_what_a_stream_brought_before_it_was_cut_is_not_lost(client, target):
     body = {"model": "cut", "messages": MESSAGES, "stream": True}
     words = []
 
     async def collect():
-        async with client.stream(target("cut"), body, timeout_s=2) as stream:
+        async with client.stream(target("cut"), body, timeout_s=20) as stream:
             async for chunk in stream.chunks():
                 words.append(chunk.choices[0]["delta"].get("content"))  # noqa: PERF401  # it fails midway
 
@@ -167,7 +177,7 @@ async def test_a_stream_has_a_deadline_as_a_whole(target):
         body = {"model": "stalls", "messages": MESSAGES, "stream": True}
 
         async def drain():
-            async with client.stream(target("stalls"), body, timeout_s=0.5) as stream:
+            async with client.stream(target("stalls"), body, timeout_s=1) as stream:
                 async for _ in stream.chunks():
                     pass
 
@@ -186,11 +196,11 @@ async def test_a_provider_that_repeats_the_key_is_masked(client, target, mood):
 
 async def test_embeddings_are_as_many_as_the_inputs(client, target):
     body = {"model": "ok", "input": ["a", "b"]}
-    assert len((await client.embed(target("ok"), body, timeout_s=2))["data"]) == 2
+    assert len((await client.embed(target("ok"), body, timeout_s=20))["data"]) == 2
     tokens = {"model": "ok", "input": "a"}
-    assert len((await client.embed(target("ok"), tokens, timeout_s=2))["data"]) == 1
+    assert len((await client.embed(target("ok"), tokens, timeout_s=20))["data"]) == 1
     with pytest.raises(UpstreamProtocolError, match="1 vectors for 2 inputs"):
-        await client.embed(target("x"), {"model": "too-few", "input": ["a", "b"]}, timeout_s=2)
+        await client.embed(target("x"), {"model": "too-few", "input": ["a", "b"]}, timeout_s=20)
 
 
 async def test_an_endpoint_lists_its_models(client, target):

@@ -16,7 +16,7 @@ from toolcrib_server.upstream.models.target import resolve_target
 pytestmark = pytest.mark.anyio
 
 SERVE = ("-m", "toolcrib_server.upstream.models.testing", "{port}")
-LAUNCH = Launch(command=sys.executable, args=SERVE, start_timeout_s=20, idle_timeout_s=60)
+LAUNCH = Launch(command=sys.executable, args=SERVE, start_timeout_s=60, idle_timeout_s=60)
 OFFER = Offer(provider="here", remote_model="ok", launch=LAUNCH)
 
 
@@ -33,11 +33,11 @@ async def answer(offer: Offer, url: str) -> str:
     target = resolve_target(offer, url=url, env={}, secrets=NoSecrets())
     async with ModelClient() as client:
         body = {"model": offer.remote_model, "messages": [{"role": "user", "content": "hi"}]}
-        return (await client.chat(target, body, timeout_s=5))["choices"][0]["message"]["content"]
+        return (await client.chat(target, body, timeout_s=20))["choices"][0]["message"]["content"]
 
 
 async def gone(local: LocalServers) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while local.states():  # noqa: ASYNC110  # no event tells of it
             await anyio.sleep(0.02)
 
@@ -162,7 +162,7 @@ async def test_every_server_can_be_ended_at_once_also_while_it_starts():
                     pass
 
         tasks.start_soon(wait)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while len([s for s in local.states() if s.pid]) < 2:  # noqa: ASYNC110  # no event
                 await anyio.sleep(0.02)
         pids = [state.pid or 0 for state in local.states()]

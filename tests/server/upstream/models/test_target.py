@@ -42,7 +42,7 @@ def test_without_a_key_no_header_is_sent():
 @pytest.mark.parametrize(
     ("api_key", "url", "env", "says"),
     [
-        ("${ACME_KEY}", "https://x.example/v1", {}, "ACME_KEY is not set"),
+        ("${ACME_KEY}", "https://x.example/v1", {}, "'acme': api_key: .*ACME_KEY is not set"),
         ("${TOOLCRIB_ADMIN_KEYS}", "https://x.example/v1", {}, "setting of Toolcrib itself"),
         ("${secret:other/key}", "https://x.example/v1", {}, "belongs to another"),
         ("${ACME_KEY}", "https://x.example/v1", {"ACME_KEY": "a\r\nx-evil: 1"}, "line break"),

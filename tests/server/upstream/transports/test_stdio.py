@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolcrib_server.upstream.stdio import LineSplitter, LineTooLong
-from toolcrib_server.upstream.tail import StderrTail
+from toolcrib_server.upstream.processes.tail import StderrTail
+from toolcrib_server.upstream.transports.stdio import LineSplitter, LineTooLong
 
 
 @given(

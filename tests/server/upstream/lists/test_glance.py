@@ -8,9 +8,9 @@ import pytest
 
 from toolcrib_registry.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from toolcrib_registry.types import ServerHealth, ServerStatus
-from toolcrib_server.upstream.hearing import Attention
-from toolcrib_server.upstream.pool import ConnectionPool
-from toolcrib_server.upstream.secrets import SecretStore, seal
+from toolcrib_server.upstream.config.secrets import SecretStore, seal
+from toolcrib_server.upstream.messages.hearing import Attention
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from toolcrib_server.upstream.era import Envelope, Negotiation
+from toolcrib_server.upstream.connecting.era import Envelope, Negotiation
 from toolcrib_server.upstream.failures import (
     BadAnswer,
     LinkLost,
@@ -12,7 +12,7 @@ from toolcrib_server.upstream.failures import (
     Unanswered,
     Unauthorized,
 )
-from toolcrib_server.upstream.testing import ScriptedLink
+from toolcrib_server.upstream.transports.testing import ScriptedLink
 
 pytestmark = pytest.mark.anyio
 

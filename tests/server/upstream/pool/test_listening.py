@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +13,13 @@ import pytest
 
 from toolcrib_registry.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
 from toolcrib_registry.types import Server, ServerName, StdioTransport
-from toolcrib_server.upstream.hearing import Attention
-from toolcrib_server.upstream.interaction import SHARED, Interaction, Profile
-from toolcrib_server.upstream.pool import ConnectionPool
+from toolcrib_server.upstream.messages.hearing import Attention
+from toolcrib_server.upstream.messages.interaction import SHARED, Interaction, Profile
+from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 pytestmark = pytest.mark.anyio
 
-SERVER = Path(__file__).parent / "servers" / "asking.py"
+SERVER = Path(__file__).parents[1] / "servers" / "asking.py"
 OLD = ["stdio", "http", "sse"]
 MODERN = ["modern-stdio", "modern-http"]
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
@@ -80,7 +81,7 @@ class Ear:
 
 
 async def until(condition):
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while not condition():  # noqa: ASYNC110  # of another task, thread or process
             await anyio.sleep(0.005)
 
@@ -135,6 +136,30 @@ async def test_changes_are_told_to_each_who_wants_to_know(describe, kind):
         assert tools.heard[1:] == [(TOOLS, {})]
         assert memo.heard[1:] == [(UPDATED, {"uri": uri})]
         assert pool.states()[0].opened == 1
+
+
+async def test_nothing_is_agreed_before_it_can_be_heard(serve, asking):
+    app, may_stream = asking.old_era(), threading.Event()
+
+    async def slow_to_stream(scope, receive, send):
+        while scope.get("method") == "GET" and not may_stream.is_set():  # noqa: ASYNC110  # a thread's
+            await anyio.sleep(0.005)
+        await app(scope, receive, send)
+
+    server, attention = serve(slow_to_stream).http(), Attention(agree_s=60)
+    pool = ConnectionPool(attention=attention)
+    ear = Ear(pool, server, {"toolsListChanged": True})
+    async with pool, anyio.create_task_group() as tasks:
+        tasks.start_soon(ear.listen)
+        await call(pool, server, "who")
+        await call(pool, server, "who")
+        assert ear.heard == []
+        may_stream.set()
+        await ear.until(1)
+        await call(pool, server, "tell")
+        await ear.until(2)
+        tasks.cancel_scope.cancel()
+    assert ear.methods() == [ACKNOWLEDGED, TOOLS]
 
 
 @pytest.mark.parametrize("kind", OLD)
@@ -252,7 +277,7 @@ async def test_a_listener_is_told_when_the_server_is_closed_on_purpose(describe,
     server, wanted = describe(kind), {"toolsListChanged": True}
     async with ConnectionPool(attention=AT_ONCE) as pool, ears(pool, server, wanted) as (ear,):
         await pool.aclose_server(server.name)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await ear.ended.wait()
         assert isinstance(ear.error, UpstreamUnavailable)
         assert pool.states() == ()
@@ -277,7 +302,7 @@ async def test_a_listener_ends_when_the_server_ends_it(serve, scripted):
     wanted = {"toolsListChanged": True, "own": {"a": 1}}
     async with ConnectionPool() as pool:
         ear = Ear(pool, server, wanted)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await pool.listen(server, wanted, ear.hear)
     assert ear.heard == [
         (ACKNOWLEDGED, {"notifications": wanted, "_meta": {"own": 1}}),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolcrib_server.upstream.answer import MOST_HEAD_BYTES, Answer, Garbled
+from toolcrib_server.upstream.network.answer import MOST_HEAD_BYTES, Answer, Garbled
 
 OK = b"HTTP/1.1 200 OK\r\n"
 PARTS = st.lists(st.binary(min_size=1, max_size=40), max_size=5)

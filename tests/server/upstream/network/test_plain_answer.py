@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolcrib_server.upstream.plain_answer import PlainAnswer, Surprise
+from toolcrib_server.upstream.network.plain_answer import PlainAnswer, Surprise
 
 LIMIT = 100_000
 OK = b"HTTP/1.1 200 OK\r\n"

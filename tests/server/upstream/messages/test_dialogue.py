@@ -5,9 +5,9 @@ from typing import Any
 import anyio
 import pytest
 
-from toolcrib_server.upstream.dialogue import MOST_QUESTIONS, Dialogue, Questions
-from toolcrib_server.upstream.incoming import Incoming, Nobody
-from toolcrib_server.upstream.interaction import Interaction
+from toolcrib_server.upstream.messages.dialogue import MOST_QUESTIONS, Dialogue, Questions
+from toolcrib_server.upstream.messages.incoming import Incoming, Nobody
+from toolcrib_server.upstream.messages.interaction import Interaction
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +108,23 @@ async def test_a_withdrawn_question_is_not_answered_and_another_id_withdraws_not
             dialogue.ask(question(number), sent.reply)
         await settle()
         assert sent == []
+
+
+async def test_a_question_that_is_withdrawn_in_the_same_breath_is_not_answered():
+    questions, sent, open_now = Questions(), Sent(), set[str]()
+
+    async def on_ask(method, params) -> Any:
+        open_now.add(method)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            open_now.discard(method)
+
+    async with Dialogue(Interaction(on_ask=on_ask), questions) as dialogue:
+        dialogue.ask(question("a"), sent.reply)
+        questions.withdraw("a")
+        await settle()
+        assert (open_now, sent) == (set(), [])
 
 
 async def test_a_hearer_that_breaks_hears_the_next():

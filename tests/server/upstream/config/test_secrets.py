@@ -20,8 +20,8 @@ from toolcrib_registry.types import (
     ServerName,
     StdioTransport,
 )
-from toolcrib_server.upstream.references import resolve
-from toolcrib_server.upstream.secrets import MASK, Redactor, SecretStore, seal
+from toolcrib_server.upstream.config.references import resolve
+from toolcrib_server.upstream.config.secrets import MASK, Redactor, SecretStore, seal
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def put_many(path, name):
 
 def test_writers_at_once_lose_nothing(path):
     script = (
-        "import pathlib, sys; from toolcrib_server.upstream.secrets import SecretStore as S;"
+        "import pathlib, sys; from toolcrib_server.upstream.config.secrets import SecretStore as S;"
         "[S(pathlib.Path(sys.argv[1])).put({f'process/{n}': 'x'}) for n in range(20)]"
     )
     threads = [threading.Thread(target=put_many, args=(path, f"t{n}")) for n in range(3)]

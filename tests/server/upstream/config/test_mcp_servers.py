@@ -6,7 +6,7 @@ import pytest
 
 from toolcrib_registry.errors import InvalidConfig
 from toolcrib_registry.types import HttpTransport, SseTransport, StdioTransport
-from toolcrib_server.upstream.config import (
+from toolcrib_server.upstream.config.mcp_servers import (
     load_servers,
     parse_servers,
     server_from_command,

@@ -12,7 +12,7 @@ from toolcrib_registry.types import (
     ServerName,
     StdioTransport,
 )
-from toolcrib_server.upstream.references import expand, has_reference, resolve
+from toolcrib_server.upstream.config.references import expand, has_reference, resolve
 
 ENV = {"HOME": "/home/me", "EMPTY": "", "URL": "http://h"}
 

@@ -12,12 +12,12 @@ import pytest
 
 from toolcrib_registry.errors import UpstreamUnavailable
 from toolcrib_registry.types import ServerName
-from toolcrib_server.upstream.pool import ConnectionPool
-from toolcrib_server.upstream.room import ProcessLimits, Room, measure_families
+from toolcrib_server.upstream.pool.pool import ConnectionPool
+from toolcrib_server.upstream.processes.room import ProcessLimits, Room, measure_families
 
 pytestmark = pytest.mark.anyio
 
-SOON_S = 10.0
+SOON_S = 30.0
 HEAVY = ServerName("heavy")
 
 

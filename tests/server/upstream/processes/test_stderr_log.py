@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolcrib_registry.types import ServerName
-from toolcrib_server.upstream.stderr_log import MOST_BYTES, StderrLogs, StderrWriter
+from toolcrib_server.upstream.processes.stderr_log import MOST_BYTES, StderrLogs, StderrWriter
 
 NAME = ServerName("time")
 
