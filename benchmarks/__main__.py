@@ -7,6 +7,7 @@ day's file has.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -107,6 +108,7 @@ def timed(run: Callable[[], Any], commit: str | None) -> dict[str, Any]:
 
 def main() -> None:
     """Measure one after another. Each result is written at once; a failure ends only itself."""
+    argparse.ArgumentParser(prog="benchmarks", description=__doc__).parse_args()
     data = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data"))
     known = measurements(data)
     names = chosen(known, os.environ.get("ONLY", "").replace(",", " ").split())

@@ -13,17 +13,24 @@ From below to above, each room knowing only those before it:
   with `options` that go in and `hits` that come out.
 
 `training` stands apart: it makes new weights, and nothing that serves imports it.
+
+A name is brought in where it is first asked for. Would the package bring them all at once, then two
+threads, of which one imports the package and the other a part, would wait for each other.
 """
 
-from .documents.corpus import Document, render_document
-from .encoding.encoder import Encoder, SentenceTransformerEncoder
-from .encoding.unencoded import NoEncoder
-from .hits import Hit, Ranking, Signal
-from .indexing.scope import Scope
-from .indexing.snapshots import SnapshotInvalid
-from .options import Fusion, Rerank, SearchOptions
-from .search import SearchIndex
-from .vectors import FloatMatrix, FloatVector
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .documents.corpus import Document, render_document
+    from .encoding.encoder import Encoder, SentenceTransformerEncoder
+    from .encoding.unencoded import NoEncoder
+    from .hits import Hit, Ranking, Signal
+    from .indexing.scope import Scope
+    from .indexing.snapshots import SnapshotInvalid
+    from .options import Fusion, Rerank, SearchOptions
+    from .search import SearchIndex
+    from .vectors import FloatMatrix, FloatVector
 
 __all__ = [
     "Document",
@@ -43,3 +50,32 @@ __all__ = [
     "SnapshotInvalid",
     "render_document",
 ]
+
+_HOMES = {
+    "Document": ".documents.corpus",
+    "Encoder": ".encoding.encoder",
+    "FloatMatrix": ".vectors",
+    "FloatVector": ".vectors",
+    "Fusion": ".options",
+    "Hit": ".hits",
+    "NoEncoder": ".encoding.unencoded",
+    "Ranking": ".hits",
+    "Rerank": ".options",
+    "Scope": ".indexing.scope",
+    "SearchIndex": ".search",
+    "SearchOptions": ".options",
+    "SentenceTransformerEncoder": ".encoding.encoder",
+    "Signal": ".hits",
+    "SnapshotInvalid": ".indexing.snapshots",
+    "render_document": ".documents.corpus",
+}
+"""Which module each name is from."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(_HOMES[name], __name__), name)
+        globals()[name] = found
+        return found

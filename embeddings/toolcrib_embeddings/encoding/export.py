@@ -6,6 +6,7 @@ does. Knows nothing of caches and locks.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import warnings
 from collections.abc import Sequence
@@ -152,12 +153,23 @@ def _prove_same(model: Any, made: Export) -> None:
         raise EncoderError(f"the export gives other vectors than the model (cosine {worst:.6f})")
 
 
+def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m toolcrib_embeddings.encoding.export",
+        description="Export a sentence-transformers model to ONNX.",
+    )
+    parser.add_argument("source", type=Path, help="the folder of the model")
+    parser.add_argument("target", type=Path, help="the folder to write the export to")
+    parser.add_argument("encoder_id", help="the id that the exported encoder carries")
+    parser.add_argument("tuning", type=Path, nargs="?", help="what tunes its weights")
+    return parser.parse_args(arguments)
+
+
 def _main(arguments: Sequence[str]) -> None:
-    source, target, encoder_id, *rest = arguments
-    tuning = Path(rest[0]) if rest else None
+    told = _read_arguments(arguments)
     warnings.simplefilter("ignore")  # of the libraries, about themselves
     try:
-        export(Path(source), Path(target), encoder_id=encoder_id, tuning=tuning)
+        export(told.source, told.target, encoder_id=told.encoder_id, tuning=told.tuning)
     except EncoderError as error:
         sys.exit(error.detail)
 

@@ -19,6 +19,8 @@ from toolcrib_server.catalog.problem import Problem
 from toolcrib_server.catalog.tools import read_tools_jsonl
 from toolcrib_server.upstream.config.mcp_servers import load_servers
 
+from .bulk import uncollected
+
 _SERVER_KEYS = frozenset({"mcpServers", "servers", "mcp"})
 _TOOL_KEYS = frozenset({"input_schema", "inputSchema"})
 
@@ -104,6 +106,7 @@ def _read_servers(path: Path, on_change: ChangePolicy) -> Imported | None:
     )
 
 
+@uncollected()
 def _read_tools(path: Path, source: str) -> Imported:
     tools: list[Tool] = []
     problems: list[str] = []
