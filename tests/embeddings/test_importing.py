@@ -7,7 +7,7 @@ _CODE = """
 import importlib, random, threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy, onnxruntime, tantivy  # what is under test is ours
+import numpy, onnxruntime  # what is under test is ours
 
 PARTS = (
     "toolcrib_embeddings.search",
