@@ -14,6 +14,7 @@ import anyio.abc
 
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.downstream.service import Client
+from toolcrib_server.task_groups import leave
 
 from .held_call import HeldCall
 from .profiles import profile_of
@@ -54,11 +55,7 @@ class HeldCalls:
     ) -> bool | None:
         assert self._tasks is not None
         tasks, self._tasks = self._tasks, None
-        tasks.cancel_scope.cancel()
-        if isinstance(error, Exception):
-            await tasks.__aexit__(None, None, None)
-            return None
-        return await tasks.__aexit__(kind, error, trace)
+        return await leave(tasks, kind, error, trace)
 
     def start(
         self,

@@ -18,6 +18,7 @@ from mcp_types import INTERNAL_ERROR
 
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.jsonrpc.text import encode
+from toolcrib_server.task_groups import leave
 
 from . import rpc
 from .clock import Clock
@@ -120,12 +121,7 @@ class Dialogue:
     ) -> bool | None:
         assert self._tasks is not None
         tasks, self._tasks = self._tasks, None
-        tasks.cancel_scope.cancel()
-        if isinstance(error, Exception):
-            # It is not the group's: let it through as it is.
-            await tasks.__aexit__(None, None, None)
-            return None
-        return await tasks.__aexit__(kind, error, trace)
+        return await leave(tasks, kind, error, trace)
 
     async def finish(self) -> None:
         """Wait until all is told that was said before the answer, though not for ever."""

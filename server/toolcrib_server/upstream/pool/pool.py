@@ -26,6 +26,7 @@ from toolcrib_registry.errors import (
     UpstreamUnavailable,
 )
 from toolcrib_registry.types import JsonObject, Server, ServerName
+from toolcrib_server.task_groups import leave
 from toolcrib_server.upstream.config.references import Secrets
 from toolcrib_server.upstream.connecting.era import Greeting
 from toolcrib_server.upstream.failures import LinkFailure, may_repeat
@@ -165,11 +166,7 @@ class ConnectionPool:
         # Every owner closes its connection on the way out, all at once, in bounded time.
         tasks.cancel_scope.cancel()
         await glance.aclose()
-        if isinstance(error, Exception):
-            # It is not the group's: let it through as it is.
-            await tasks.__aexit__(None, None, None)
-            return None
-        return await tasks.__aexit__(kind, error, trace)
+        return await leave(tasks, kind, error, trace)
 
     # --- requests ------------------------------------------------------------------------------
 
