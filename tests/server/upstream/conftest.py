@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import runpy
 import socket
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
@@ -13,6 +15,7 @@ import uvicorn
 from toolcrib_registry.types import HttpTransport, Server, ServerName, SseTransport, StdioTransport
 
 SERVERS = Path(__file__).parent / "servers"
+ASKING = SERVERS / "asking.py"
 
 
 @pytest.fixture
@@ -82,6 +85,27 @@ def serve():
             return running.start(app)
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def asking():
+    """The module of servers that ask, and tell of changes."""
+    return SimpleNamespace(**runpy.run_path(str(ASKING)))
+
+
+@pytest.fixture
+def describe(asking, serve):
+    """Describe the asking server of one kind, each time a new one; it notes in ``memory``."""
+
+    def make(kind, memory=None):
+        if "stdio" in kind:
+            argv = (str(ASKING), *(["old"] if kind == "stdio" else []))
+            return Server(name=ServerName(kind), transport=StdioTransport(sys.executable, argv))
+        if kind == "sse":
+            return serve(asking.sse(memory)).sse(kind)
+        return serve((asking.both_eras if "modern" in kind else asking.old_era)(memory)).http(kind)
+
+    return make
 
 
 class Scripted:

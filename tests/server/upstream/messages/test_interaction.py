@@ -1,48 +1,21 @@
 """What servers ask and say on the way to an answer, in both eras, over every transport."""
 
 import json
-import runpy
-import sys
 import time
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 
 from toolcrib_registry.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
-from toolcrib_registry.types import Server, ServerName, StdioTransport
 from toolcrib_server.upstream.messages.hearing import Attention
 from toolcrib_server.upstream.messages.interaction import Interaction, Profile, Refused
 from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 pytestmark = pytest.mark.anyio
 
-SERVER = Path(__file__).parents[1] / "servers" / "asking.py"
 OLD = ["stdio", "http", "sse"]
 MODERN = ["modern-stdio", "modern-http"]
-
-
-@pytest.fixture(scope="module")
-def asking():
-    """The module of servers that ask."""
-    return SimpleNamespace(**runpy.run_path(str(SERVER)))
-
-
-@pytest.fixture
-def describe(asking, serve):
-    """Describe the asking server of one kind, each time a new one."""
-
-    def make(kind, memory=None):
-        if "stdio" in kind:
-            argv = (str(SERVER), *(["old"] if kind == "stdio" else []))
-            return Server(name=ServerName(kind), transport=StdioTransport(sys.executable, argv))
-        if kind == "sse":
-            return serve(asking.sse(memory)).sse(kind)
-        return serve((asking.both_eras if "modern" in kind else asking.old_era)(memory)).http(kind)
-
-    return make
 
 
 class Client:

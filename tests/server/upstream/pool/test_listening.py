@@ -1,12 +1,8 @@
 """Who listens is told of changes: in both eras, over every transport, through every loss."""
 
 import json
-import runpy
-import sys
 import threading
 from contextlib import asynccontextmanager
-from pathlib import Path
-from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -19,7 +15,6 @@ from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 pytestmark = pytest.mark.anyio
 
-SERVER = Path(__file__).parents[1] / "servers" / "asking.py"
 OLD = ["stdio", "http", "sse"]
 MODERN = ["modern-stdio", "modern-http"]
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
@@ -28,27 +23,6 @@ UPDATED = "notifications/resources/updated"
 AT_ONCE = Attention(again_s=(0.01, 0.05))
 """Lets the pauses before listening again be short."""
 ONE = Profile(key="one", capabilities={"elicitation": {}})
-
-
-@pytest.fixture(scope="module")
-def asking():
-    """The module of servers that ask, and tell of changes."""
-    return SimpleNamespace(**runpy.run_path(str(SERVER)))
-
-
-@pytest.fixture
-def describe(asking, serve):
-    """Describe the server of one kind, each time a new one; give its memory if it has one here."""
-
-    def make(kind, memory=None):
-        if "stdio" in kind:
-            argv = (str(SERVER), *(["old"] if kind == "stdio" else []))
-            return Server(name=ServerName(kind), transport=StdioTransport(sys.executable, argv))
-        if kind == "sse":
-            return serve(asking.sse(memory)).sse(kind)
-        return serve((asking.both_eras if "modern" in kind else asking.old_era)(memory)).http(kind)
-
-    return make
 
 
 class Ear:

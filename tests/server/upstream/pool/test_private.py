@@ -1,9 +1,7 @@
 """Connections that belong to one client each: who has one, for how long, and how many there are."""
 
-import runpy
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import anyio
 import psutil
@@ -17,12 +15,6 @@ from toolcrib_server.upstream.pool.pool import ConnectionPool
 pytestmark = pytest.mark.anyio
 
 SERVER = Path(__file__).parents[1] / "servers" / "asking.py"
-
-
-@pytest.fixture(scope="module")
-def asking():
-    """The module of servers that ask."""
-    return SimpleNamespace(**runpy.run_path(str(SERVER)))
 
 
 def old(name="old"):
