@@ -50,7 +50,7 @@ DOORS = {
     },
     "onnx": {"toolcrib_embeddings.encoding.export"},
     "onnxruntime": {"toolcrib_embeddings.encoding.encoder"},
-    "opentelemetry": {"toolcrib_server.invocation.telemetry"},
+    "opentelemetry": {"toolcrib_server.invocation.records.telemetry"},
     "prometheus_client": {"toolcrib_server.rest.metrics"},
     "sqlmodel": {
         "toolcrib_registry.tables",

@@ -12,14 +12,13 @@ import pytest
 from toolcrib_migrations import open_store
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Known, Launch, Model, Offer
-from toolcrib_server.invocation.audit import AuditLog
-from toolcrib_server.invocation.breakers import Breakers
-from toolcrib_server.invocation.figures import RollingFigures
-from toolcrib_server.invocation.model_order import ModelOrder
-from toolcrib_server.invocation.model_turns import Permit
-from toolcrib_server.invocation.models import ModelInvoker
-from toolcrib_server.invocation.picking import Pick
-from toolcrib_server.invocation.spending import DailyBudgets
+from toolcrib_server.invocation.figures.figures import RollingFigures
+from toolcrib_server.invocation.models.invoker import ModelInvoker
+from toolcrib_server.invocation.models.order import ModelOrder
+from toolcrib_server.invocation.models.picking import Pick
+from toolcrib_server.invocation.models.spending import DailyBudgets
+from toolcrib_server.invocation.records.audit import AuditLog
+from toolcrib_server.invocation.traffic.breakers import Breakers
 from toolcrib_server.selection.candidate import Candidate
 from toolcrib_server.upstream.models.client import ModelClient
 from toolcrib_server.upstream.models.limits import ModelLimits
@@ -110,7 +109,6 @@ async def open_desk(
     folder: Path,
     *,
     budgets: dict[str, float] | None = None,
-    permit: Permit | None = None,
 ) -> AsyncGenerator[Desk]:
     clock = Clock()
     store = open_store(f"sqlite:///{folder / 'toolcrib.db'}")
@@ -132,7 +130,6 @@ async def open_desk(
             figures=figures,
             budgets=spending,
             breakers=breakers,
-            permit=permit,
         )
         yield Desk(provider, invoker, figures, spending, breakers, audit, store, clock)
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.invocation.chat_answer import text_of
-from toolcrib_server.invocation.orders import estimate_tokens, objects
+from toolcrib_server.invocation.bodies.answer import text_of
+from toolcrib_server.invocation.bodies.request import estimate_tokens, objects
 from toolcrib_server.selection.candidate import Candidate
 
 from .shelf import Kept

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.invocation.orders import objects
+from toolcrib_server.invocation.bodies.request import objects
 
 _MESSAGE: Final = frozenset({"role", "content"})
 

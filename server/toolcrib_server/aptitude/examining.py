@@ -18,11 +18,11 @@ from toolcrib_registry.types import JsonObject, RatingSource
 from toolcrib_server.cascade.checks import check_pattern, check_schema
 from toolcrib_server.cascade.plan import CheckSpec
 from toolcrib_server.cascade.verdicts import CheckKind, Verdict
-from toolcrib_server.invocation.chat_answer import text_of
-from toolcrib_server.invocation.model_order import Answered, ModelOrder
-from toolcrib_server.invocation.models import ModelInvoker
-from toolcrib_server.invocation.orders import needs_of
-from toolcrib_server.invocation.picking import ModelPicker, Pick, is_auto
+from toolcrib_server.invocation.bodies.answer import text_of
+from toolcrib_server.invocation.bodies.request import needs_of
+from toolcrib_server.invocation.models.invoker import ModelInvoker
+from toolcrib_server.invocation.models.order import Answered, ModelOrder
+from toolcrib_server.invocation.models.picking import ModelPicker, Pick, is_auto
 from toolcrib_server.routing.desk import Recorded, RoutingDesk
 from toolcrib_server.routing.rows import OutcomeRow
 

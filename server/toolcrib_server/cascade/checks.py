@@ -16,10 +16,10 @@ import regex
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import JsonObject, canonical_json
-from toolcrib_server.invocation.budget import Budget, OutOfBudget, compile_schema
-from toolcrib_server.invocation.chat_answer import text_of
-from toolcrib_server.invocation.model_order import Answered
-from toolcrib_server.invocation.orders import task_of
+from toolcrib_server.invocation.bodies.answer import text_of
+from toolcrib_server.invocation.bodies.request import task_of
+from toolcrib_server.invocation.models.order import Answered
+from toolcrib_server.invocation.schemas.budget import Budget, OutOfBudget, compile_schema
 from toolcrib_server.jsonrpc.text import is_deeper
 
 from .plan import CheckSpec

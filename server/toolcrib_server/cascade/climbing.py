@@ -17,12 +17,12 @@ import anyio
 
 from toolcrib_registry.errors import BudgetExceeded, InvalidInput, ToolcribError
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.invocation.chat_answer import text_of
-from toolcrib_server.invocation.figures import Measured
-from toolcrib_server.invocation.model_order import Answered, ModelOrder
-from toolcrib_server.invocation.models import ModelInvoker
-from toolcrib_server.invocation.orders import needs_of, task_of
-from toolcrib_server.invocation.picking import ModelPicker, Pick
+from toolcrib_server.invocation.bodies.answer import text_of
+from toolcrib_server.invocation.bodies.request import needs_of, task_of
+from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.models.invoker import ModelInvoker
+from toolcrib_server.invocation.models.order import Answered, ModelOrder
+from toolcrib_server.invocation.models.picking import ModelPicker, Pick
 from toolcrib_server.selection.constraint import Constraints
 
 from .calibration import Threshold

@@ -24,10 +24,10 @@ from toolcrib_server.answers.question import Asked
 from toolcrib_server.answers.wish import CacheMode
 from toolcrib_server.cascade.climbing import Cascade, Climbed
 from toolcrib_server.cascade.plan import CascadePlan, read_plan
-from toolcrib_server.invocation.model_order import ModelOrder
-from toolcrib_server.invocation.models import ModelInvoker
-from toolcrib_server.invocation.orders import check_chat
-from toolcrib_server.invocation.picking import ModelPicker, Pick
+from toolcrib_server.invocation.bodies.request import check_chat
+from toolcrib_server.invocation.models.invoker import ModelInvoker
+from toolcrib_server.invocation.models.order import ModelOrder
+from toolcrib_server.invocation.models.picking import ModelPicker, Pick
 from toolcrib_server.jsonrpc.bulk import aside
 
 from .flow import ChatFlow

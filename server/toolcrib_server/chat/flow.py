@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from toolcrib_server.answers.keeping import StreamedText
-from toolcrib_server.invocation.model_flow import ModelFlow
+from toolcrib_server.invocation.models.flow import ModelFlow
 from toolcrib_server.upstream.models.stream import Chunk
 
 from .reply import Prepared

@@ -10,8 +10,8 @@ from toolcrib_server.answers.examples import Example
 from toolcrib_server.answers.lookup import Lookup
 from toolcrib_server.cascade.climbing import Climbed
 from toolcrib_server.cascade.plan import CascadePlan
-from toolcrib_server.invocation.figures import Measured
-from toolcrib_server.invocation.model_order import Answered, Failed, ModelOrder
+from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.models.order import Answered, Failed, ModelOrder
 
 from .request import ChatRequest
 

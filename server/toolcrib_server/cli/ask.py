@@ -15,7 +15,7 @@ from toolcrib_registry.types import Entry, EntryId, EntryKind
 from toolcrib_server.gateway.answers import Detail, Wanted, show_answer
 from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA
 from toolcrib_server.gateway.spelling import plain_limit
-from toolcrib_server.invocation.arguments import ArgumentCheck
+from toolcrib_server.invocation.schemas.arguments import ArgumentCheck
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.question import Filters, Question, Rerank, Stages, ask
 from toolcrib_server.selection.selector import Answer

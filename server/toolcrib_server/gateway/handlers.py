@@ -24,7 +24,7 @@ from toolcrib_registry.types import Entry, EntryId, EntryKind, JsonObject
 from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.chat.showing import call_text, call_view
 from toolcrib_server.downstream.service import Request, RpcError
-from toolcrib_server.invocation.arguments import ArgumentCheck
+from toolcrib_server.invocation.schemas.arguments import ArgumentCheck
 from toolcrib_server.routing.selector import RoutedSelector
 from toolcrib_server.routing.weights import Weights
 from toolcrib_server.selection.freshness import Freshness, stale_view

@@ -16,7 +16,7 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryKind, JsonObject, OwnedEntry, ServerName
 from toolcrib_server.downstream.service import Client, Request, RpcError, Service
 from toolcrib_server.invocation.invoker import READ_RESOURCE, Invoker
-from toolcrib_server.invocation.shelf import PREFIX
+from toolcrib_server.invocation.results.shelf import PREFIX
 from toolcrib_server.relay.errors import NOT_FOUND_BEFORE, to_rpc_error
 from toolcrib_server.relay.inputs import Inputs
 from toolcrib_server.relay.questions import can_be_asked

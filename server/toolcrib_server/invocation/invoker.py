@@ -5,53 +5,31 @@ Reads as the order of steps; each step is a module of its own beside this one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from toolcrib_registry.errors import InvalidInput, UpstreamProtocolError
+from toolcrib_registry.errors import UpstreamProtocolError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import (
-    EntryId,
-    EntryKind,
-    JsonObject,
-    OwnedEntry,
-    Server,
-    ServerName,
-    entry_id,
-)
-from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
+from toolcrib_registry.types import JsonObject, OwnedEntry, Server, ServerName
 
-from .audit import AuditLog
-from .book import Book, Target
-from .caller import Caller
-from .deadline import Deadline
-from .dispatch import Dispatch
-from .drift import Notices
-from .errand import CALL, Account, Errand, Send
-from .finishing import Finish
-from .journal import Journal
-from .lookout import Lookout
-from .meter import PathMeter, PathReading
-from .permission import AsRegistered, Permission, allows
-from .policy import Policies
-from .quota import Quota, Unlimited
-from .shelf import PREFIX
-from .telemetry import Telemetry
+from .drift.lookout import Lookout
+from .drift.signs import Notices
+from .errands.book import Book
+from .errands.caller import Caller
+from .errands.desk import ErrandDesk
+from .errands.errand import READ_RESOURCE, Account, Asker, Errand
+from .records.audit import AuditLog
+from .records.journal import Journal
+from .records.telemetry import Telemetry
+from .results.finishing import Finish
+from .results.shelf import PREFIX
+from .rules.permission import AsRegistered, Permission, allows
+from .rules.policy import Policies
+from .rules.quota import Quota, Unlimited
+from .traffic.dispatch import Dispatch
+from .traffic.meter import PathMeter, PathReading
 
 DEFAULT_TIMEOUT_S = 60.0
-READ_RESOURCE = "resources/read"
-_NAMED: Mapping[str, tuple[EntryKind, str]] = {
-    READ_RESOURCE: (EntryKind.RESOURCE, "uri"),
-    "resources/subscribe": (EntryKind.RESOURCE, "uri"),
-    "prompts/get": (EntryKind.PROMPT, "name"),
-    "ref/prompt": (EntryKind.PROMPT, "name"),
-    "ref/resource": (EntryKind.RESOURCE, "uri"),
-}
-"""Which requests, and references in them, are about an entry, and what names it there."""
-_LONGEST_NAME = 200
-_METHOD = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 class Invoker:
@@ -75,10 +53,9 @@ class Invoker:
         ``call_timeout_s`` is the deadline of calls whose server sets none.
         """
         telemetry = telemetry or Telemetry()
-        self._caller = caller
-        self._call_timeout_s = call_timeout_s
         self._notices = Notices(notice or _tell_nobody)
         self._book = Book(store, policies or Policies())
+        self._desk = ErrandDesk(self._book, caller, default_s=call_timeout_s)
         self._permission = permission or AsRegistered()
         self._quota = quota or Unlimited()
         self._lookout = Lookout(self._notices)
@@ -93,24 +70,19 @@ class Invoker:
         self,
         name: str,
         arguments: JsonObject,
+        asker: Asker,
         *,
-        face: str,
-        principal: str,
-        timeout_s: float | None = None,
-        meta: JsonObject | None = None,
-        interaction: Interaction = ALONE,
         extra: JsonObject | None = None,
-        takes_input: bool = False,
         whole: bool = False,
         listed: bool = False,
     ) -> dict[str, Any]:
         """Call the tool with the public name ``name``; return its result object.
 
         A failure that the tool itself reports is a result (``isError``), not an error. ``extra``
-        are further parameters of ``tools/call``. With ``takes_input``, what a server wants from a
-        person comes as an ``input_required`` result; else it is an error. A result that is too
-        large for an assistant is cut, and the rest kept, unless it is wanted ``whole``. ``listed``
-        says that who asks was given the tool's own definition, and not one that stands for many.
+        are further parameters of ``tools/call``. What a server wants from a person is an error
+        unless the asker takes input. A result that is too large for an assistant is cut, and the
+        rest kept, unless it is wanted ``whole``. ``listed`` says that who asks was given the tool's
+        own definition, and not one that stands for many.
 
         Raises:
             NotFound: No such tool; near names are offered.
@@ -121,38 +93,19 @@ class Invoker:
             TooManyCalls: The key calls more than it may.
             UpstreamError: Its server failed, is busy, or did not answer in time.
         """
-        target = await self._book.find_tool(name)
-        assert target.entry is not None
-        return await self._run(
-            self._errand_of_call(
-                target,
-                target.entry.local_name,
-                arguments,
-                extra=extra,
-                face=face,
-                principal=principal,
-                deadline=self._deadline(target, timeout_s),
-                meta=meta,
-                interaction=interaction,
-                takes_input=takes_input,
-                whole=whole,
-                listed=listed,
-            )
+        errand = await self._desk.call(
+            name, arguments, asker, extra=extra, is_whole=whole, is_listed=listed
         )
+        return await self._run(errand)
 
     async def call_local(
         self,
         server_name: ServerName,
         local_name: str,
         arguments: JsonObject,
+        asker: Asker,
         *,
-        face: str,
-        principal: str,
-        timeout_s: float | None = None,
-        meta: JsonObject | None = None,
-        interaction: Interaction = ALONE,
         extra: JsonObject | None = None,
-        takes_input: bool = False,
     ) -> dict[str, Any]:
         """Call a tool by its server and the name that the server gives it.
 
@@ -163,38 +116,19 @@ class Invoker:
             NotFound: No such server; near names are offered.
             ToolcribError: As `call`.
         """
-        target = await self._book.find_local(server_name, EntryKind.TOOL, local_name)
-        if target.entry is None:
-            self._notices.tell(target.server.name)
-        return await self._run(
-            self._errand_of_call(
-                target,
-                local_name,
-                arguments,
-                extra=extra,
-                face=face,
-                principal=principal,
-                deadline=self._deadline(target, timeout_s),
-                meta=meta,
-                interaction=interaction,
-                takes_input=takes_input,
-                listed=True,
-            )
-        )
+        errand = await self._desk.call_local(server_name, local_name, arguments, asker, extra=extra)
+        if errand.target.entry is None:
+            self._notices.tell(server_name)
+        return await self._run(errand)
 
     async def request(
         self,
         server_name: ServerName,
         method: str,
         params: JsonObject,
+        asker: Asker,
         *,
-        face: str,
-        principal: str,
-        timeout_s: float | None = None,
         safe: bool = False,
-        meta: JsonObject | None = None,
-        interaction: Interaction = ALONE,
-        takes_input: bool = False,
     ) -> dict[str, Any]:
         """Send any other request to a server; ``safe`` says that sending it twice does no harm.
 
@@ -206,30 +140,11 @@ class Invoker:
             NotFound: No such server, or no such kept result.
             ToolcribError: As `call`.
         """
-        if method == CALL:
-            raise InvalidInput("A tool is called by its name, not by a request to its server.")
-        if not _METHOD.fullmatch(method):
-            raise InvalidInput(f"{method[:_LONGEST_NAME]!r} is no method: it goes into a header.")
         uri = params.get("uri")
         if method == READ_RESOURCE and isinstance(uri, str) and uri.startswith(PREFIX):
-            return self.read_result(uri, principal=principal)
-        target = await self._find_subject(server_name, method, params)
-        return await self._run(
-            Errand(
-                target=target,
-                method=method,
-                subject=_subject(target),
-                given=params,
-                send=partial(self._caller.request, target.server, method, params, safe=safe),
-                face=face,
-                principal=principal,
-                deadline=self._deadline(target, timeout_s),
-                meta=meta,
-                interaction=interaction,
-                takes_input=takes_input,
-                is_safe=safe,
-            )
-        )
+            return self.read_result(uri, principal=asker.principal)
+        errand = await self._desk.request(server_name, method, params, asker, is_safe=safe)
+        return await self._run(errand)
 
     def read_result(self, uri: str, *, principal: str) -> dict[str, Any]:
         """Read a page of a result that was too large: the result object of ``resources/read``.
@@ -255,8 +170,8 @@ class Invoker:
 
     async def _follow(self, errand: Errand, account: Account) -> dict[str, Any]:
         target = errand.target
-        self._permission.check(errand.principal, target.server, target.entry)
-        self._quota.enter(errand.principal)
+        self._permission.check(errand.asker.principal, target.server, target.entry)
+        self._quota.enter(errand.asker.principal)
         try:
             target.check_arguments(errand.given)
             result = self._finish.find_kept(errand, account)
@@ -266,7 +181,7 @@ class Invoker:
                 self._finish.keep(result, errand)
             return await self._finish.fit(result, errand, account)
         finally:
-            self._quota.leave(errand.principal)
+            self._quota.leave(errand.asker.principal)
 
     async def _ask(self, errand: Errand, account: Account) -> dict[str, Any]:
         """Left alone? In turn, and again where that is safe: see `Dispatch`."""
@@ -279,60 +194,7 @@ class Invoker:
             raise explained from error
         return self._lookout.read(result, errand)
 
-    # --- what is about it ------------------------------------------------------------------
-
-    def _errand_of_call(
-        self,
-        target: Target,
-        local_name: str,
-        arguments: JsonObject,
-        *,
-        extra: JsonObject | None,
-        face: str,
-        principal: str,
-        deadline: Deadline,
-        meta: JsonObject | None,
-        interaction: Interaction,
-        takes_input: bool,
-        listed: bool,
-        whole: bool = False,
-    ) -> Errand:
-        send: Send = partial(
-            self._caller.call_tool,
-            target.server,
-            local_name,
-            arguments,
-            extra=extra,
-            mirrored=target.mirrored,
-        )
-        return Errand(
-            target=target,
-            method=CALL,
-            subject=_subject(target, local_name),
-            given=arguments,
-            send=send,
-            face=face,
-            principal=principal,
-            deadline=deadline,
-            meta=meta,
-            interaction=interaction,
-            takes_input=takes_input,
-            is_plain=not extra,
-            is_safe=target.is_repeatable and not extra,
-            is_whole=whole,
-            is_listed=listed,
-        )
-
-    def _deadline(self, target: Target, timeout_s: float | None) -> Deadline:
-        return Deadline(target.server, timeout_s, default_s=self._call_timeout_s)
-
-    async def _find_subject(
-        self, server_name: ServerName, method: str, params: JsonObject
-    ) -> Target:
-        kind, name = _named(method, params)
-        if kind is None or name is None:
-            return await self._book.find_server(server_name)
-        return await self._book.find_local(server_name, kind, name)
+    # --- how it stands ------------------------------------------------------------------------
 
     def forget(self) -> None:
         """Drop what was looked up: the registry has changed."""
@@ -353,26 +215,6 @@ class Invoker:
             kept_bytes=self._finish.shelf.bytes,
             cached_bytes=self._finish.cache.bytes,
         )
-
-
-def _named(method: str, params: JsonObject) -> tuple[EntryKind | None, str | None]:
-    """Say which entry a request is about, if it is about one."""
-    named_by = params
-    if method == "completion/complete":
-        ref = params.get("ref")
-        named_by = cast("JsonObject", ref if isinstance(ref, Mapping) else {})
-        method = str(named_by.get("type"))
-    kind, key = _NAMED.get(method, (None, ""))
-    name = named_by.get(key)
-    return kind, name if isinstance(name, str) else None
-
-
-def _subject(target: Target, local_name: str | None = None) -> EntryId:
-    if target.entry is not None:
-        return target.entry.id
-    if local_name is not None:
-        return entry_id(EntryKind.TOOL, f"{target.server.name}/{local_name[:_LONGEST_NAME]}")
-    return EntryId(f"server:{target.server.name}")
 
 
 def _outcome(result: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Server, ServerName
-from toolcrib_server.invocation.permission import AsRegistered, Permission
+from toolcrib_server.invocation.rules.permission import AsRegistered, Permission
 
 from .inputs import Inputs
 from .passthrough import Forwarding, PassThrough, Reach

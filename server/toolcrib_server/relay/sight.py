@@ -26,7 +26,7 @@ from toolcrib_registry.types import (
     hash_content,
     qualified_name,
 )
-from toolcrib_server.invocation.permission import Permission, allows
+from toolcrib_server.invocation.rules.permission import Permission, allows
 from toolcrib_server.upstream.lists.shelves import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Shelf
 from toolcrib_server.upstream.lists.sifting import show_name
 

@@ -8,7 +8,7 @@ from mcp_types import INVALID_PARAMS
 
 from toolcrib_registry.types import EntryKind, JsonObject
 from toolcrib_server.downstream.service import Request, RpcError
-from toolcrib_server.invocation.shelf import PREFIX
+from toolcrib_server.invocation.results.shelf import PREFIX
 
 
 def find_subject(request: Request) -> tuple[EntryKind, str] | None:

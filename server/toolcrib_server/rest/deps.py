@@ -26,8 +26,9 @@ from toolcrib_registry.types import (
 from toolcrib_server.answers.cache import AnswerCache
 from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
-from toolcrib_server.invocation.desk import ModelDesk
-from toolcrib_server.invocation.meter import CallMeter, PathReading
+from toolcrib_server.invocation.models.desk import ModelDesk
+from toolcrib_server.invocation.records.meter import CallMeter
+from toolcrib_server.invocation.traffic.meter import PathReading
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.learning.refusing import NeedDesk
 from toolcrib_server.routing.desk import RoutingDesk

@@ -24,8 +24,8 @@ from prometheus_client.registry import Collector
 
 from toolcrib_registry.types import ChangeAction, EntryKind, Revision, ServerStatus
 from toolcrib_server.answers.lookup import AnswerTotals, CacheOutcome
-from toolcrib_server.invocation.breakers import BreakerState
-from toolcrib_server.invocation.meter import PathReading
+from toolcrib_server.invocation.traffic.breakers import BreakerState
+from toolcrib_server.invocation.traffic.meter import PathReading
 from toolcrib_server.selection.meter import BOUNDS_S, SearchTotals
 from toolcrib_server.sync.health import IndexHealth
 from toolcrib_server.sync.meter import SyncTotals

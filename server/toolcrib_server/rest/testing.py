@@ -27,7 +27,7 @@ from toolcrib_registry.types import (
     ServerStatus,
 )
 from toolcrib_server.guard import KeyRing
-from toolcrib_server.invocation.shelf import ResultShelf
+from toolcrib_server.invocation.results.shelf import ResultShelf
 from toolcrib_server.learning.companions import CompanionDesk
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.learning.learner import Learner

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import CallRecord, EntryId, Revision, ServerName
 from toolcrib_server.downstream.http import HttpFace
-from toolcrib_server.invocation.audit import AuditLog
 from toolcrib_server.invocation.invoker import Invoker
-from toolcrib_server.invocation.meter import CallMeter
-from toolcrib_server.invocation.policy import Policies
-from toolcrib_server.invocation.quota import KeyQuota
+from toolcrib_server.invocation.records.audit import AuditLog
+from toolcrib_server.invocation.records.meter import CallMeter
+from toolcrib_server.invocation.rules.policy import Policies
+from toolcrib_server.invocation.rules.quota import KeyQuota
 from toolcrib_server.learning.companions import CompanionDesk
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.learning.learner import Learner

@@ -14,10 +14,10 @@ from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.downstream.http import HttpFace
 from toolcrib_server.gateway.service import MetaService
 from toolcrib_server.gateway.views import Views
-from toolcrib_server.invocation.audit import AuditLog
-from toolcrib_server.invocation.desk import ModelDesk
 from toolcrib_server.invocation.invoker import Invoker
-from toolcrib_server.invocation.meter import CallMeter
+from toolcrib_server.invocation.models.desk import ModelDesk
+from toolcrib_server.invocation.records.audit import AuditLog
+from toolcrib_server.invocation.records.meter import CallMeter
 from toolcrib_server.learning.companions import CompanionDesk
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.learning.learner import Learner

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from toolcrib_registry.errors import ArgumentProblem, InvalidArguments
 from toolcrib_registry.types import JsonObject, MarkReason, Tool, ToolOverride
-from toolcrib_server.invocation.arguments import ArgumentCheck
+from toolcrib_server.invocation.schemas.arguments import ArgumentCheck
 from toolcrib_server.scan import reveal_all
 from toolcrib_server.selection.brief import reasons_of
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from toolcrib_registry.errors import RequestRefused
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.invocation.chat_answer import text_of
-from toolcrib_server.invocation.model_order import Answered, ModelOrder
-from toolcrib_server.invocation.models import ModelInvoker
-from toolcrib_server.invocation.picking import ModelPicker, is_auto
+from toolcrib_server.invocation.bodies.answer import text_of
+from toolcrib_server.invocation.models.invoker import ModelInvoker
+from toolcrib_server.invocation.models.order import Answered, ModelOrder
+from toolcrib_server.invocation.models.picking import ModelPicker, is_auto
 
 from .prompts import EDITION, RESPONSE_FORMAT, ask_questions, plainly
 

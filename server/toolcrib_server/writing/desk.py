@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from toolcrib_registry.store import Store
-from toolcrib_server.invocation.desk import ModelDesk
+from toolcrib_server.invocation.models.desk import ModelDesk
 
 from .author import Author
 from .pace import Pace

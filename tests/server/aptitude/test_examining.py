@@ -15,7 +15,7 @@ from toolcrib_registry.types import Model, RatingSource
 from toolcrib_server.aptitude.examining import Examiner
 from toolcrib_server.aptitude.report import wilson
 from toolcrib_server.aptitude.suite import built_in_suite, parse_suite
-from toolcrib_server.invocation.picking import ModelPicker
+from toolcrib_server.invocation.models.picking import ModelPicker
 from toolcrib_server.learning.mode import EVERYONE, Sharing
 from toolcrib_server.routing.desk import RoutingDesk
 from toolcrib_server.routing.learner import RoutingLearner

@@ -4,7 +4,7 @@ import pytest
 
 from toolcrib_registry.errors import InvalidArguments
 from toolcrib_server.gateway.definitions import meta_tools
-from toolcrib_server.invocation.arguments import ArgumentCheck
+from toolcrib_server.invocation.schemas.arguments import ArgumentCheck
 
 NUMBERS_THAT_ARE_NONE = [float("nan"), float("inf"), float("-inf"), 1e-9]
 

@@ -35,12 +35,13 @@ from toolcrib_registry.types import (
     Trust,
     hash_content,
 )
-from toolcrib_server.invocation.audit import AuditLog
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.invocation.invoker import Invoker
-from toolcrib_server.invocation.permission import Permission
-from toolcrib_server.invocation.policy import Policies
-from toolcrib_server.invocation.quota import Quota
-from toolcrib_server.invocation.telemetry import Telemetry
+from toolcrib_server.invocation.records.audit import AuditLog
+from toolcrib_server.invocation.records.telemetry import Telemetry
+from toolcrib_server.invocation.rules.permission import Permission
+from toolcrib_server.invocation.rules.policy import Policies
+from toolcrib_server.invocation.rules.quota import Quota
 from toolcrib_server.upstream.pool.pool import ConnectionPool
 
 SCRIPT = Path(__file__).parent / "servers" / "workshop.py"
@@ -167,7 +168,7 @@ class House:
         self.invoker.forget()
 
     async def call(self, name: str, *, principal: str = "me", **arguments: Any) -> dict[str, Any]:
-        return await self.invoker.call(name, arguments, face="test", principal=principal)
+        return await self.invoker.call(name, arguments, Asker(face="test", principal=principal))
 
     async def records(self) -> tuple[CallRecord, ...]:
         """The audit records, the latest first."""

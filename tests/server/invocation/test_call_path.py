@@ -37,8 +37,9 @@ from toolcrib_registry.types import (
     StdioTransport,
     Trust,
 )
-from toolcrib_server.invocation.breakers import BreakerState
-from toolcrib_server.invocation.quota import KeyQuota
+from toolcrib_server.invocation.errands.errand import Asker
+from toolcrib_server.invocation.rules.quota import KeyQuota
+from toolcrib_server.invocation.traffic.breakers import BreakerState
 from toolcrib_server.upstream.messages.interaction import Interaction, Profile
 
 pytestmark = pytest.mark.anyio
@@ -80,10 +81,10 @@ async def test_a_tool_is_called_by_its_server_and_local_name(house_in, start_wor
     async with house_in() as house:
         await house.add(start_workshop().server())
         call = house.invoker.call_local
-        result = await call(SHOP, "write", {"text": "x"}, face="relay", principal="me")
+        result = await call(SHOP, "write", {"text": "x"}, Asker(face="relay", principal="me"))
         assert result["structuredContent"] == {"result": "x"}
         with pytest.raises(InvalidArguments):
-            await call(SHOP, "write", {"text": 1}, face="relay", principal="me")
+            await call(SHOP, "write", {"text": 1}, Asker(face="relay", principal="me"))
         records = await house.records()
     assert {record.subject for record in records} == {"tool:shop__write"}
 
@@ -94,7 +95,7 @@ async def test_a_tool_that_the_registry_does_not_know_is_called_all_the_same(
     async with house_in() as house:
         house.store.add_server(start_workshop().server(), actor="test")
         result = await house.invoker.call_local(
-            SHOP, "write", {"text": "new"}, face="relay", principal="me"
+            SHOP, "write", {"text": "new"}, Asker(face="relay", principal="me")
         )
         assert result["structuredContent"] == {"result": "new"}
         assert house.noticed == ["shop"]
@@ -118,12 +119,17 @@ async def test_what_is_quarantined_or_off_is_refused_by_either_name_and_shown_in
         with pytest.raises(NotCallable, match="disabled"):
             await house.call("shop__read", text="x")
         with pytest.raises(NotCallable, match="disabled"):
-            await invoker.call_local(SHOP, "read", {"text": "x"}, face="relay", principal="me")
+            await invoker.call_local(
+                SHOP, "read", {"text": "x"}, Asker(face="relay", principal="me")
+            )
         store.set_entry_enabled(EntryKind.RESOURCE, "shop__notes", enabled=False, actor="test")
         invoker.forget()
         with pytest.raises(NotCallable, match="disabled"):
             await invoker.request(
-                SHOP, "resources/read", {"uri": "shelf://notes"}, face="relay", principal="me"
+                SHOP,
+                "resources/read",
+                {"uri": "shelf://notes"},
+                Asker(face="relay", principal="me"),
             )
     assert not running.workshop.calls
 
@@ -174,7 +180,9 @@ async def test_no_request_goes_round_the_rules_for_what_it_names(house_in, start
             ("gr\u00fc\u00dfe", {}, InvalidInput),
         ):
             with pytest.raises(error):
-                await house.invoker.request(SHOP, method, params, face="relay", principal="me")
+                await house.invoker.request(
+                    SHOP, method, params, Asker(face="relay", principal="me")
+                )
     assert not running.workshop.calls
 
 
@@ -188,7 +196,7 @@ async def test_whatever_a_client_sends_is_answered_and_recorded(
             # Known or not: it is an error that says what is wrong, or the server's own.
             with contextlib.suppress(ToolcribError):
                 result = await house.invoker.call_local(
-                    SHOP, name, arguments, face="relay", principal="me"
+                    SHOP, name, arguments, Asker(face="relay", principal="me")
                 )
                 assert result["isError"]
         records = await house.records()
@@ -228,7 +236,7 @@ async def test_the_permission_hook_rules_calls_and_lists_alike(house_in, start_w
             await house.call("shop__write", principal="bob", text="x")
         with pytest.raises(NotPermitted, match="Only alice"):
             await house.invoker.call_local(
-                SHOP, "write", {"text": "x"}, face="relay", principal="bob"
+                SHOP, "write", {"text": "x"}, Asker(face="relay", principal="bob")
             )
         assert house.invoker.allows("alice", server, tool)
         assert not house.invoker.allows("bob", server, tool)
@@ -244,9 +252,13 @@ async def test_a_call_ends_at_its_deadline(house_in, start_workshop):
     async with house_in() as house:
         await house.add(start_workshop().server())
         with pytest.raises(UpstreamTimeout):
-            await house.invoker.call("shop__hold", {}, face="test", principal="me", timeout_s=0.2)
+            await house.invoker.call(
+                "shop__hold", {}, Asker(face="test", principal="me", timeout_s=0.2)
+            )
         with pytest.raises(InvalidInput, match="more than 0"):
-            await house.invoker.call("shop__hold", {}, face="test", principal="me", timeout_s=0)
+            await house.invoker.call(
+                "shop__hold", {}, Asker(face="test", principal="me", timeout_s=0)
+            )
 
 
 async def test_a_server_answers_no_more_at_once_than_the_policy_says(house_in, start_workshop):
@@ -405,7 +417,7 @@ async def test_the_claim_of_a_tool_that_wants_a_look_counts_for_nothing(house_in
             await house.call("shop__read", text="x")
         with pytest.raises(EntryQuarantined):
             await house.invoker.call_local(
-                SHOP, "read", {"text": "x"}, face="relay", principal="me"
+                SHOP, "read", {"text": "x"}, Asker(face="relay", principal="me")
             )
     assert running.door.refused == 1
 
@@ -426,7 +438,7 @@ async def test_a_safe_request_is_tried_again(house_in, start_workshop):
         running.door.failures = 1
         params = {"uri": "shelf://notes"}
         await house.invoker.request(
-            SHOP, "resources/read", params, face="relay", principal="me", safe=True
+            SHOP, "resources/read", params, Asker(face="relay", principal="me"), safe=True
         )
     assert running.workshop.calls["notes"] == 1
 
@@ -540,7 +552,9 @@ async def test_errors_that_a_server_answers_with_open_no_breaker(house_in, start
         await house.add(start_workshop().server())
         for _ in range(5):
             with pytest.raises(UpstreamProtocolError):
-                await house.invoker.request(SHOP, "no/such", {}, face="relay", principal="me")
+                await house.invoker.request(
+                    SHOP, "no/such", {}, Asker(face="relay", principal="me")
+                )
         await house.call("shop__write", text="x")
 
 
@@ -550,7 +564,7 @@ async def test_callers_in_a_hurry_open_no_breaker(house_in, start_workshop):
         for _ in range(5):
             with pytest.raises(UpstreamTimeout):
                 await house.invoker.call(
-                    "shop__hold", {}, face="test", principal="me", timeout_s=0.05
+                    "shop__hold", {}, Asker(face="test", principal="me", timeout_s=0.05)
                 )
         assert house.invoker.read_path().breakers == {}
 
@@ -570,9 +584,7 @@ async def test_progress_is_heard_and_the_call_then_not_repeated(house_in, start_
         await house.invoker.call(
             "shop__progress",
             {},
-            face="test",
-            principal="me",
-            interaction=Interaction(on_notice=hear),
+            Asker(face="test", principal="me", interaction=Interaction(on_notice=hear)),
         )
         await until(lambda: ("notifications/progress", 1) in heard)
 

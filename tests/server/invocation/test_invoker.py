@@ -21,8 +21,9 @@ from toolcrib_registry.types import (
     Tool,
     hash_content,
 )
-from toolcrib_server.invocation.audit import AuditLog
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.invocation.invoker import Invoker
+from toolcrib_server.invocation.records.audit import AuditLog
 from toolcrib_server.upstream.lists.mirroring import NO_HEADERS, HeaderMap
 from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
 
@@ -82,7 +83,7 @@ class House:
     noticed: list[str]
 
     async def call(self) -> dict[str, Any]:
-        return await self.invoker.call("clock__now", {}, face="cli", principal="me")
+        return await self.invoker.call("clock__now", {}, Asker(face="cli", principal="me"))
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from toolcrib_registry.types import (
     ServerStatus,
     ServerWrite,
 )
-from toolcrib_server.invocation.breakers import BreakerState
-from toolcrib_server.invocation.lanes import Crowd
-from toolcrib_server.invocation.meter import PathReading
+from toolcrib_server.invocation.traffic.breakers import BreakerState
+from toolcrib_server.invocation.traffic.lanes import Crowd
+from toolcrib_server.invocation.traffic.meter import PathReading
 from toolcrib_server.rest.metrics import MOST_SERVERS
 from toolcrib_server.sync.meter import SyncTotals
 

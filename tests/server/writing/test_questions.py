@@ -29,7 +29,7 @@ from toolcrib_registry.types import (
     Trust,
     hash_content,
 )
-from toolcrib_server.invocation.picking import ModelPicker
+from toolcrib_server.invocation.models.picking import ModelPicker
 from toolcrib_server.sync.indexer import Indexer
 from toolcrib_server.writing.author import Author
 from toolcrib_server.writing.pace import Pace

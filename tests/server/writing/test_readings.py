@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from toolcrib_server.invocation.picking import ModelPicker
+from toolcrib_server.invocation.models.picking import ModelPicker
 from toolcrib_server.selection.reading import Read
 from toolcrib_server.writing.author import Author
 from toolcrib_server.writing.pace import Pace

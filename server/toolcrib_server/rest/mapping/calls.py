@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolcrib_registry import wire
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.invocation.shelf import PAGE_KEY
+from toolcrib_server.invocation.results.shelf import PAGE_KEY
 from toolcrib_server.sync.reconcile import SyncReport
 
 

@@ -20,8 +20,8 @@ from toolcrib_server.cascade.showing import climb_line
 from toolcrib_server.chat.flow import ChatFlow
 from toolcrib_server.chat.reply import Reply, plain_reply
 from toolcrib_server.chat.showing import own_view
-from toolcrib_server.invocation.model_order import Answered, Failed
-from toolcrib_server.invocation.orders import objects
+from toolcrib_server.invocation.bodies.request import objects
+from toolcrib_server.invocation.models.order import Answered, Failed
 from toolcrib_server.jsonrpc.bulk import aside, is_bulky, write_json
 from toolcrib_server.rest.problems import problem_of
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.invocation.desk import Embedder
+from toolcrib_server.invocation.models.desk import Embedder
 
 OWN_MODEL = "toolcrib"
 _MOST_INPUTS = 2_048

@@ -20,11 +20,11 @@ from toolcrib_registry.types import EntryKind, Model
 from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.chat.reply import Prepared
 from toolcrib_server.guard import Principal
-from toolcrib_server.invocation.desk import ModelDesk
-from toolcrib_server.invocation.figures import OfferFigures, offer_key
-from toolcrib_server.invocation.model_order import ModelOrder
-from toolcrib_server.invocation.orders import check_body
-from toolcrib_server.invocation.picking import AUTO, Pick, is_auto
+from toolcrib_server.invocation.bodies.request import check_body
+from toolcrib_server.invocation.figures.figures import OfferFigures, offer_key
+from toolcrib_server.invocation.models.desk import ModelDesk
+from toolcrib_server.invocation.models.order import ModelOrder
+from toolcrib_server.invocation.models.picking import AUTO, Pick, is_auto
 from toolcrib_server.jsonrpc.bulk import aside
 from toolcrib_server.rest.deps import Deps, Parts, User
 from toolcrib_server.selection.candidate import candidates_of

@@ -15,7 +15,7 @@ from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Entry, EntryId, EntryKind, ServerName
 from toolcrib_server.guard import Principal
-from toolcrib_server.invocation.shelf import PREFIX
+from toolcrib_server.invocation.results.shelf import PREFIX
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
 from toolcrib_server.rest.mapping.calls import call_out, page_out, report_out
 from toolcrib_server.rest.mapping.routing import weights_from

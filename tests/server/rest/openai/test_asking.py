@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolcrib_registry.errors import InvalidInput
-from toolcrib_server.invocation.orders import check_chat, needs_of, task_of
+from toolcrib_server.invocation.bodies.request import check_chat, needs_of, task_of
 from toolcrib_server.rest.openai.asking import Asked, read_request
 from toolcrib_server.selection.models import Objective
 

@@ -1,0 +1,1 @@
+"""Whether a server is still what the registry says: its `signs`, and the `lookout` for them."""

@@ -1,0 +1,1 @@
+"""What is written down of calls: audit records and spans. Shapes, never values."""
