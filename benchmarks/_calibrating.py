@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,13 @@ def auroc(present: Matrix, absent: Matrix) -> float:
     ordered = np.sort(absent)
     below = np.searchsorted(ordered, present, "left") + np.searchsorted(ordered, present, "right")
     return float(below.mean() / 2 / len(absent))
+
+
+def calibration_error(said: NDArray[Any], truth: Matrix, heavy: Matrix) -> float:
+    """Return the mean distance of likelihood from frequency over ten bins; weights sum to 1."""
+    bins = np.minimum((said * 10).astype(int), 9)
+    gaps = np.bincount(bins, weights=heavy * (said - truth), minlength=10)
+    return float(np.abs(gaps).sum())
 
 
 def as_matrix(signals: Sequence[SearchSignals]) -> Matrix:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import sys
+from contextlib import suppress
 from typing import cast
 
 import uvloop
@@ -96,4 +97,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with suppress(KeyboardInterrupt):
+        uvloop.run(main())

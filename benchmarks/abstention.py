@@ -1,6 +1,6 @@
 """Knowing when nothing fits: how well it is told, and whether stated error rates hold.
 
-    python benchmarks/abstention.py --data FOLDER [--json FILE] [--fit]
+    python benchmarks/abstention.py --data FOLDER [--json FILE] [--fit | --steps]
 
 ``FOLDER`` holds ``retrieval`` and ``routing/guard_dev``. All figures of a set come from constants
 that were learned without it, and without any set that shares its tools. ``--fit`` learns them
@@ -11,11 +11,13 @@ their near-duplicates, "alike 0.7" takes every document of cosine 0.7 and more w
 too. Independent of the encoder: "same words" takes whatever has the plain name of one of them, or
 half of its description's words in common, and "server" all of their servers or categories. "other
 sets" asks the questions of another set, "foreign" everyday and exam questions.
+
+``--steps`` measures the hits of tasks of several steps instead, in searches as served: by what the
+whole text says of them, and by what their steps say too.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
@@ -23,10 +25,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import _command
 import numpy as np
-from _calibrating import Examples, as_matrix, auroc, fit_constants, fit_one
+from _calibrating import (
+    Examples,
+    as_matrix,
+    auroc,
+    calibration_error,
+    fit_constants,
+    fit_one,
+)
 from _likeness import Likeness
 from _sets import CACHE, SEED, RetrievalSet, VectorCache, read_queries, read_sets
+from _stepping import measure_steps, print_steps
+from _tables import print_heads, print_row
 from numpy.typing import NDArray
 
 from toolcrib_embeddings import Document, FloatMatrix, FloatVector, SentenceTransformerEncoder
@@ -243,7 +255,7 @@ def _calibration_error(each: Examples, calibration: Calibration) -> float:
     said = np.r_[present, absent]
     truth = np.r_[np.ones(len(present)), np.zeros(len(absent))]
     heavy = np.r_[np.full(len(present), 1 / len(present)), np.full(len(absent), 1 / len(absent))]
-    return _distance(said, truth, heavy / 2)
+    return calibration_error(said, truth, heavy / 2)
 
 
 def _hit_error(each: Examples, calibration: Calibration) -> float:
@@ -255,13 +267,7 @@ def _hit_error(each: Examples, calibration: Calibration) -> float:
             odds = constant + for_evidence * evidence + for_lead * (evidence - evidence.max())
             said.append(1 / (1 + np.exp(-odds)))
     truth = np.concatenate([r for _, r in each.best_hits if r.any()]).astype(np.float64)
-    return _distance(np.concatenate(said), truth, np.full(len(truth), 1 / len(truth)))
-
-
-def _distance(said: NDArray[Any], truth: NDArray[np.float64], heavy: NDArray[np.float64]) -> float:
-    bins = np.minimum((said * 10).astype(int), 9)
-    gaps = np.bincount(bins, weights=heavy * (said - truth), minlength=10)
-    return float(np.abs(gaps).sum())
+    return calibration_error(np.concatenate(said), truth, np.full(len(truth), 1 / len(truth)))
 
 
 def _likelihoods(signals: Sequence[SearchSignals], calibration: Calibration) -> NDArray[np.float64]:
@@ -285,7 +291,7 @@ def measure_cost() -> dict[str, float]:
         calibration.threshold(0.1)
         calibration.hit_likelihoods(signals, dense[:10], lexical[:10], possible=5.0)
         laps.append(1e6 * (time.perf_counter() - start))
-    return {"p50 µs": float(np.median(laps)), "p99 µs": float(np.quantile(laps, 0.99))}
+    return {"p50": float(np.median(laps)), "p99": float(np.quantile(laps, 0.99))}
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -294,34 +300,27 @@ def measure_cost() -> dict[str, float]:
 def print_tables(table: Mapping[str, Mapping[str, Any]]) -> None:
     print("\nAUROC; in brackets what weights learned on the set itself would reach")
     shown = (*KINDS, *APART)
-    _print_row("set", ["perfect judge of the top hit", *shown])
-    _print_row("---", ["---"] * (len(shown) + 1))
+    print_heads(["perfect judge of the top hit", *shown])
     for name, row in table.items():
         cells = [_auroc_cell(row, kind) for kind in shown]
-        _print_row(name, [f"{row['a perfect judge of the top hit']:.3f}", *cells])
+        print_row(name, [f"{row['a perfect judge of the top hit']:.3f}", *cells])
     print("\nFalse abstentions in percent, stated " + " / ".join(f"{100 * r:g}" for r in RATES))
     kinds = ("registry", "confirmed", "shipped")
     heads = ("registry's scale", "100 confirmed", f"shipped, {HANDFUL} tools", "its AUROC")
-    _print_row("set", [*heads, "error of likelihoods: search / hits"])
-    _print_row("---", ["---"] * (len(heads) + 1))
+    print_heads([*heads, "error of likelihoods: search / hits"])
     for name, row in table.items():
         cells = [_percent(row["false abstentions"][kind].values()) for kind in kinds]
         alone = f"{row['auroc of a handful']:.3f}"
-        _print_row(name, [*cells, alone, _percent(row["calibration error"].values())])
+        print_row(name, [*cells, alone, _percent(row["calibration error"].values())])
     print("\nRightly abstained in percent, threshold for 10 % false abstentions, registry's scale")
-    _print_row("set", KINDS)
-    _print_row("---", ["---"] * len(KINDS))
+    print_heads(KINDS)
     for name, row in table.items():
-        _print_row(name, [f"{100 * v:.0f}" for v in row["abstained rightly at 0.1"].values()])
+        print_row(name, [f"{100 * v:.0f}" for v in row["abstained rightly at 0.1"].values()])
 
 
 def _auroc_cell(row: Mapping[str, Any], kind: str) -> str:
     found: float = row["auroc"][kind]
     return "-" if np.isnan(found) else f"{found:.3f} ({row['oracle'][kind]:.3f})"
-
-
-def _print_row(name: str, cells: Sequence[str]) -> None:
-    print("| " + " | ".join([name, *cells]) + " |")
 
 
 def _percent(values: Any) -> str:
@@ -364,34 +363,46 @@ def without_nan(value: Any) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--fit", action="store_true", help="print the constants to ship")
-    parser.add_argument("--json", type=Path)
+    parser = _command.parser(__doc__, data=True)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--fit", action="store_true", help="print the constants to ship")
+    what.add_argument("--steps", action="store_true", help="measure tasks of several steps")
     options = parser.parse_args()
     encoder = SentenceTransformerEncoder.open(CACHE / "encoders")
     vectors = VectorCache(encoder)
     foreign, elsewhere = read_foreign(options.data), read_elsewhere(options.data)
-    sets = [
-        gather(each, elsewhere, foreign, vectors, encoder)
-        for each in read_sets(options.data / "retrieval")
-    ]
+    sets: list[Examples] = []
+    for each in read_sets(options.data / "retrieval"):
+        print(f"{each.name}: {len(each.queries)} questions", flush=True)
+        sets.append(gather(each, elsewhere, foreign, vectors, encoder))
     if options.fit:
         print(f"SHIPPED_CONSTANTS: Final = {fit_constants(sets)}")
         return
-    table: dict[str, Any] = {
-        each.name: measure_set(
-            each, fit_constants([other for other in sets if other.family != each.family])
-        )
+    held_out = {
+        each.name: fit_constants([other for other in sets if other.family != each.family])
         for each in sets
     }
+    if options.steps:
+        table: dict[str, Any] = {}
+        for each, examples in zip(read_sets(options.data / "retrieval"), sets, strict=True):
+            own = Calibration.fit(*examples.probed, constants=held_out[each.name])
+            strange = [text for name, text in elsewhere if not name.startswith(examples.family)]
+            table[each.name] = measure_steps(
+                each, own, vectors, encoder, elsewhere=strange, foreign=foreign
+            )
+            print(f"{each.name}: searched", flush=True)
+        table["macro average"] = average([*table.values()])
+        print_steps(table)
+        _command.write(without_nan(table), options.json)
+        return
+    table = {each.name: measure_set(each, held_out[each.name]) for each in sets}
     table["macro average"] = average([*table.values()])
-    result = {"sets": table, "cost": measure_cost()}
+    result = {"sets": table, "cost_us": measure_cost()}
     print_tables(table)
-    print(f"\nCost of a search's likelihoods: {result['cost']}")
-    if options.json:
-        options.json.write_text(json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
+    told = ", ".join(f"{name} {value:.0f} µs" for name, value in result["cost_us"].items())
+    print(f"\nCost of a search's likelihoods: {told}")
+    _command.write(without_nan(result), options.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

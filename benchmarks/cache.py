@@ -12,7 +12,6 @@ something different and is taken for the same; shown by threshold, with and with
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import re
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _command
 import numpy as np
 
 from toolcrib_embeddings import Encoder, SentenceTransformerEncoder
@@ -286,9 +286,7 @@ def show(title: str, about: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", type=Path)
+    parser = _command.parser(__doc__, data=True)
     parser.add_argument("--limit", type=int, default=400, help="questions of each set")
     parser.add_argument("--show", action="store_true", help="pairs that the verifier gets wrong")
     given = parser.parse_args()
@@ -322,9 +320,8 @@ def main() -> None:
         difference(one, other)
     results["verifier_us_per_pair"] = round((time.perf_counter() - began) / len(pairs) * 1e6, 1)
     print(f"\nThe verifier takes {results['verifier_us_per_pair']} us a pair.")
-    if given.json:
-        given.json.write_text(json.dumps(results, indent=1) + "\n")
+    _command.write(results, given.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -1,13 +1,11 @@
 """What the call path itself costs: CPU of a warm call whose server answers at once, in process.
 
 Everything between a face and the link to a server, with all at its defaults and with each part
-switched on; no network, no JSON on a wire.
+switched on or off; no network, no JSON on a wire. Ratios are to the defaults, of rounds in turns.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -15,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 
 from toolcrib_migrations import open_store
@@ -28,10 +27,11 @@ from toolcrib_registry.types import (
     Tool,
     hash_content,
 )
-from toolcrib_server.invocation.audit import AuditLog
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.invocation.invoker import Invoker
-from toolcrib_server.invocation.policy import Policies
-from toolcrib_server.invocation.quota import KeyQuota
+from toolcrib_server.invocation.records.audit import AuditLog
+from toolcrib_server.invocation.rules.policy import Policies
+from toolcrib_server.invocation.rules.quota import KeyQuota
 from toolcrib_server.upstream.lists.mirroring import NO_HEADERS, HeaderMap
 from toolcrib_server.upstream.messages.interaction import ALONE, Interaction
 
@@ -110,7 +110,7 @@ async def cpu_us(invoker: Invoker, calls: int) -> float:
     for number in (50, calls):
         began = time.process_time()
         for _ in range(number):
-            await invoker.call("echo__echo", {"text": TEXT}, face="bench", principal="key")
+            await invoker.call("echo__echo", {"text": TEXT}, Asker(face="bench", principal="key"))
         took = time.process_time() - began
     return took / calls * 1e6
 
@@ -126,24 +126,24 @@ async def measure(store: Store, calls: int) -> dict[str, float]:
     for _ in range(ROUNDS):
         for label, invoker in invokers.items():
             taken[label].append(await cpu_us(invoker, calls))
-    for label, values in taken.items():
-        print(f"{label:28} {statistics.median(values):7.1f} us CPU a call (best {min(values):.1f})")
-    return {label: round(statistics.median(values), 1) for label, values in taken.items()}
+    medians = {label: statistics.median(values) for label, values in taken.items()}
+    for label, median in medians.items():
+        ratio, best = median / medians["defaults"], min(taken[label])
+        print(f"{label:28}{median:7.1f} us of CPU a call, {ratio:4.2f} x (best {best:.1f} us)")
+    return {label: round(median, 1) for label, median in medians.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--calls", type=int, default=3000, help="calls in each of the rounds")
-    parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{Path(folder) / 'toolcrib.db'}")
         fill(store)
         figures = anyio.run(measure, store, options.calls)
         store.close()
-    if options.json:
-        options.json.write_text(json.dumps({"calls": options.calls, "cpu_us": figures}))
+    _command.write({"calls": options.calls, "cpu_us": figures}, options.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -6,8 +6,6 @@ SDK's client; the figures are ratios of medians taken in turns in one run.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import socket
 import statistics
@@ -20,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 import httpx
 from mcp import Client
@@ -129,9 +128,8 @@ def compare(direct: str, through: str, *, clients: int, calls: int) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--calls", type=int, default=200, help="calls a round")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     figures = run(args.calls)
     for clients, figure in figures.items():
@@ -139,9 +137,8 @@ def main() -> None:
             f"{clients} client(s): direct {figure['direct_p50_ms']} ms, through Toolcrib "
             f"{figure['through_p50_ms']} ms, ratio {figure['ratio']} ({figure['calls']} calls)"
         )
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    _command.write(figures, args.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -13,15 +13,13 @@ ratings. Any two models will do; both need known prices.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+import _command
 import httpx
 from _tasks import Task, all_tasks, halves
 
@@ -190,7 +188,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser = _command.parser(__doc__)
     parser.add_argument("--small", required=True)
     parser.add_argument("--large", required=True)
     parser.add_argument("--agree", help="the model that is to agree with itself")
@@ -198,7 +196,6 @@ def main() -> None:
     parser.add_argument("--key")
     parser.add_argument("--only-agree", action="store_true", help="self-consistency alone")
     parser.add_argument("--limit", type=int, help="ask so many tasks alone")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     door, tasks = Door(given.url, given.key), all_tasks()[: given.limit]
     agreeing = given.agree or given.small
@@ -212,13 +209,12 @@ def main() -> None:
             f"| {name} | {s['right']} of {s['asked']} ({s['share']:.0%}) | {cost} | {s['climbed']} "
             f"| {s['accepted']}, {s['rightOfAccepted']} | {s['calls']} | {s['seconds']:.0f} |"
         )
-    if given.json:
-        shown = {
-            name: summed(each) | {"answers": [asdict(one) for one in each]}
-            for name, each in runs.items()
-        }
-        given.json.write_text(json.dumps(shown, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    shown = {
+        name: summed(each) | {"answers": [asdict(one) for one in each]}
+        for name, each in runs.items()
+    }
+    _command.write(shown, given.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

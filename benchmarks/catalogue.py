@@ -6,7 +6,6 @@ with the real encoder; the encoder's own time is taken inside the same run.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 import psutil
 
@@ -87,7 +87,7 @@ def read_queries(data: Path, *, each: int = 30) -> list[str]:
     return queries
 
 
-async def import_twice(data: Path, settings: Settings) -> dict[str, Any]:
+async def import_twice(data: Path, settings: Settings, tools: int | None) -> dict[str, Any]:
     """Import into nothing, and again."""
     timed = TimedEncoder(SentenceTransformerEncoder.open(settings.cache_dir / "encoders"))
     figures: dict[str, Any] = {}
@@ -98,11 +98,11 @@ async def import_twice(data: Path, settings: Settings) -> dict[str, Any]:
             started = time.perf_counter()
             imported = await anyio.to_thread.run_sync(read_import, data / TOOLS)
             report = await runtime.registrar.import_tools(
-                imported.tools, source=imported.source, actor="bench", on_progress=show
+                imported.tools[:tools], source=imported.source, actor="bench", on_progress=show
             )
             times.append(time.perf_counter() - started)
             if first:
-                figures |= {"tools": len(imported.tools), "embedded": report.index.embedded}
+                figures |= {"tools": len(imported.tools[:tools]), "embedded": report.index.embedded}
                 figures["encoder_s"] = round(timed.spent_s, 1)
             elif report.changed:
                 raise SystemExit("the second import changed something")
@@ -218,29 +218,27 @@ def _ask(child: subprocess.Popen[str], number: int, method: str, params: dict[st
     raise SystemExit("toolcrib stdio ended early")
 
 
-def run(data: Path, *, fresh: bool = True) -> dict[str, Any]:
+def run(data: Path, *, tools: int | None = None, fresh: bool = True) -> dict[str, Any]:
     """Measure everything; ``fresh`` imports from nothing."""
-    folder = CACHE / "bench" / "data"
+    folder = CACHE / "bench" / ("data" if tools is None else f"data-{tools}")
     settings = Settings(data_dir=folder, cache_dir=CACHE)
     figures: dict[str, Any] = {}
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-        figures |= anyio.run(import_twice, data, settings)
+        figures |= anyio.run(import_twice, data, settings, tools)
     return figures | anyio.run(search_warm, data, settings) | time_stdio(settings)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser = _command.parser(__doc__, data=True)
+    parser.add_argument("--tools", type=int, help="only the first so many (default all)")
     parser.add_argument("--keep", action="store_true", help="use the data of the last run")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
-    figures = run(args.data, fresh=not args.keep)
+    figures = run(args.data, tools=args.tools, fresh=not args.keep)
     for name, value in figures.items():
         print(f"{name}: {value}")
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    _command.write(figures, args.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

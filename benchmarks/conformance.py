@@ -5,17 +5,17 @@ The run is that of ``make conformance``; this puts its figures into the dated fi
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
+
+import _command
 
 ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = _command.parser(__doc__)
     args = parser.parse_args()
     wanted = ["--json", str(args.json.resolve())] if args.json else []
     command = [sys.executable, "-m", "tests.conformance", *wanted]
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

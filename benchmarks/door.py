@@ -8,9 +8,9 @@ in the wall times, not in the processor time that Toolcrib took for each request
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -20,11 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 import httpx
 import psutil
 from calls import TOOLCRIB, free_port, process, wait_for
 
+FIRST_TOKEN = re.compile('"content": ?"H')
 MODEL_SERVER = ("-m", "toolcrib_server.upstream.models.testing")
 SKILLS = (
     "summarises legal contracts",
@@ -74,7 +76,7 @@ async def first_token_ms(client: httpx.AsyncClient, url: str, model: str, ask: s
         answer.raise_for_status()
         taken = None
         async for line in answer.aiter_lines():
-            if taken is None and '"content": "H' in line:
+            if taken is None and FIRST_TOKEN.search(line):
                 taken = (time.perf_counter() - started) * 1000
     if taken is None:
         raise SystemExit(f"no token came through {url}")
@@ -151,11 +153,10 @@ def run(*, calls: int, reachable: int, known: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=200, help="of each path")
+    parser = _command.parser(__doc__)
+    parser.add_argument("--calls", type=int, default=200, help="of each path (default 200)")
     parser.add_argument("--reachable", type=int, default=50, help="models with an endpoint")
     parser.add_argument("--known", type=int, default=1_000, help="models without one")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     figures = run(calls=args.calls, reachable=args.reachable, known=args.known)
     for name, figure in figures["first_token"].items():
@@ -164,9 +165,8 @@ def main() -> None:
             f"added {figure['added_p50_ms']} ms (p10 {figure['added_p10_ms']} ms), "
             f"processor {figure['server_cpu_ms'] or '-'} ms a request"
         )
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    _command.write(figures, args.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

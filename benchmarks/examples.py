@@ -11,24 +11,21 @@ same kinds), and the first half again in other words: each with ``cache: off`` a
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
+import _command
 from _tasks import Task, all_tasks, halves
 from cascades import Door, Given, run, summed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser = _command.parser(__doc__)
     parser.add_argument("--small", required=True)
     parser.add_argument("--large", required=True)
     parser.add_argument("--url", default="http://127.0.0.1:8321")
     parser.add_argument("--key")
     parser.add_argument("--limit", type=int, help="ask so many tasks alone")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     door = Door(given.url, given.key)
     taught, others = halves(all_tasks()[: given.limit])
@@ -50,9 +47,8 @@ def main() -> None:
             f"| {name} | {s['right']} of {s['asked']} ({s['share']:.0%}) | {shown} | {cost} "
             f"| {s['seconds']:.0f} | {areas} |"
         )
-    if given.json:
-        shown_all = {name: [asdict(one) for one in each] for name, each in runs.items()}
-        given.json.write_text(json.dumps(shown_all, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    shown_all = {name: [asdict(one) for one in each] for name, each in runs.items()}
+    _command.write(shown_all, given.json)
 
 
 def asking(door: Door, model: str, wish: str) -> Callable[[Task], Given]:
@@ -69,4 +65,4 @@ def ratings(tasks: Sequence[Task], answers: Sequence[Given], model: str) -> list
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -8,8 +8,6 @@ Everything is real processes (`_faulty`) behind ``toolcrib serve``.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import tempfile
@@ -17,9 +15,9 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 import httpx
 import psutil
@@ -300,14 +298,13 @@ async def tell(house: House, case: Case) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=FAULTS, default=None, help="these faults alone"
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seconds", type=float, default=15, help="of load, each time")
     parser.add_argument("--rounds", type=int, default=6, help="in turns, of one of ten hanging")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     plan = Plan(args.parts, args.only or FAULTS, args.seconds, args.rounds)
     load_before = round(os.getloadavg()[0], 1)
@@ -316,10 +313,9 @@ def main() -> None:
         serving_memory = psutil.Process(serving().pid).memory_info().rss / 2**20
     found |= {"memory_mb": round(serving_memory), "deadline_s": DEADLINE_S}
     found |= {"load_before": load_before, "load_after": round(os.getloadavg()[0], 1)}
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    _command.write(found, args.json)
     sys.exit(any("WRONG" in one["seen"] for one in found["faults"]))
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -7,8 +7,6 @@ to the fewest steps that still fail. Exits with 1 when any history diverged.
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import sys
 import tempfile
@@ -19,10 +17,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 
 HISTORIES = 10_000
-_BATCH = 250
+_BATCH = 50
 
 
 def play(first: int, count: int, *, folder: Path | None) -> dict[str, Any]:
@@ -74,11 +73,10 @@ def in_memory() -> Path | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--histories", type=int, default=HISTORIES, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="the first one's seed")
     parser.add_argument("--jobs", type=int, default=2, help="processes that play (default 2)")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     figures = measure(args.histories, seed=args.seed, jobs=args.jobs, folder=in_memory())
     for divergence in figures["divergences"]:
@@ -88,10 +86,9 @@ def main() -> None:
         f" {figures['deaths']} deaths, {figures['takeovers']} takeovers:"
         f" {len(figures['divergences'])} divergences in {figures['seconds']:.0f} s"
     )
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    _command.write(figures, args.json)
     sys.exit(bool(figures["divergences"]))
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

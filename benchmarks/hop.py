@@ -6,15 +6,13 @@ the least that any call through Toolcrib takes on that side.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 from calls import free_port, wait_for
 
@@ -26,7 +24,7 @@ import sys
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 
-server = MCPServer("echo")
+server = MCPServer("echo", log_level="WARNING")
 
 @server.tool()
 def echo(text: str) -> str:
@@ -98,21 +96,24 @@ def run(calls: int) -> dict[str, dict[str, float]]:
                             ),
                             backend_options={"use_uvloop": sys.platform != "win32"},
                         )
-                        print(f"{label:32}{figures[label]}", flush=True)
+                        show(label, figures[label])
                 finally:
                     upstream.terminate()
     return figures
 
 
+def show(label: str, figure: dict[str, float]) -> None:
+    cpu_ms, p50_ms = figure["cpu_ms"], figure["p50_ms"]
+    print(f"{label:32}{cpu_ms:8.3f} ms of CPU a call, p50 {p50_ms:7.2f} ms", flush=True)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--calls", type=int, default=1280, help="of each kind (default 1280)")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     figures = run(args.calls)
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    _command.write(figures, args.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -7,12 +7,11 @@ index and change log, in a database that SQLite calls intact. Exits with 1 when 
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
 
+import _command
 from _proof import killing, live
 
 from toolcrib_embeddings import SentenceTransformerEncoder
@@ -38,11 +37,10 @@ def measure(runs: int, *, seed: int, jobs: int) -> killing.Kills:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="how many (default 200)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     kills = measure(args.runs, seed=args.seed, jobs=args.jobs)
     print()
@@ -54,17 +52,16 @@ def main() -> None:
         f"\n{kills.runs} runs, {sum(kills.killed.values())} killed, {kills.outran} were done before"
         f" they could be: {len(kills.diverged)} diverged, in {kills.seconds:.0f} s"
     )
-    if args.json:
-        figures = {
-            "runs": kills.runs,
-            "killed": dict(kills.killed),
-            "outran": kills.outran,
-            "diverged": kills.diverged,
-            "seconds": round(kills.seconds, 1),
-        }
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    figures = {
+        "runs": kills.runs,
+        "killed": dict(kills.killed),
+        "outran": kills.outran,
+        "diverged": kills.diverged,
+        "seconds": round(kills.seconds, 1),
+    }
+    _command.write(figures, args.json)
     sys.exit(bool(kills.diverged))
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -8,7 +8,6 @@ Latency counts from when a call was due. Exits with 1 on a wrong or crossed answ
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 import httpx
 import psutil
@@ -210,12 +210,11 @@ def figures(load: Load, tally: Tally) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=600, help="how long (default 600)")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--rate", type=float, default=40, help="calls a second, all together")
     parser.add_argument("--faults", type=float, default=0.01, help="share of calls with a fault")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     load = Load(args.rate, args.seconds, args.clients, args.faults)
     with standing() as (urls, gateway):
@@ -226,10 +225,9 @@ def main() -> None:
         print(f"{count} without a fault of their own: {why}")
     for wrong in tally.wrong[:20]:
         print(f"WRONG: {wrong}")
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    _command.write(found, args.json)
     sys.exit(bool(tally.wrong))
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -10,8 +10,6 @@ new figures in the place of the old ones is timed apart. Target: p95 below 10 ms
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import _command
 import numpy as np
 
 from toolcrib_server.catalog.models import read_models
@@ -197,19 +196,16 @@ def measure(data: Path) -> dict[str, Any]:
         "renewal_p95_cpu_ms": round(float(np.percentile(renewals, 95)), 2),
     }
     for name, value in result.items():
-        print(f"{name:24} {value}")
+        print(f"{name:26}{value:>8}")
     return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", type=Path)
+    parser = _command.parser(__doc__, data=True)
     given = parser.parse_args()
     result = measure(given.data)
-    if given.json:
-        given.json.write_text(json.dumps(result, indent=1) + "\n")
+    _command.write(result, given.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

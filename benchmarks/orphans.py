@@ -7,13 +7,12 @@ anybody was left, or when a gateway that was not killed did not answer any more.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import _command
 from _proof import orphans
 
 RUNS = 200
@@ -34,11 +33,10 @@ def measure(runs: int, *, seed: int, jobs: int) -> orphans.Count:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="how many (default 200)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     started = time.monotonic()
     count = measure(args.runs, seed=args.seed, jobs=args.jobs)
@@ -53,18 +51,17 @@ def main() -> None:
         f"last of a family was gone {count.longest_s:.1f} s after the kill at the latest; "
         f"{seconds:.0f} s"
     )
-    if args.json:
-        figures = {
-            "runs": count.runs,
-            "killed": dict(count.killed),
-            "orphans": count.orphans,
-            "unhealed": count.unhealed,
-            "longest_s": round(count.longest_s, 2),
-            "seconds": round(seconds, 1),
-        }
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    figures = {
+        "runs": count.runs,
+        "killed": dict(count.killed),
+        "orphans": count.orphans,
+        "unhealed": count.unhealed,
+        "longest_s": round(count.longest_s, 2),
+        "seconds": round(seconds, 1),
+    }
+    _command.write(figures, args.json)
     sys.exit(bool(count.orphans or count.unhealed))
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

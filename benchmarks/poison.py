@@ -9,7 +9,6 @@ servers the rules were tuned on half as well. ``--show`` prints what fires, for 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import random
@@ -18,6 +17,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import _command
 
 from toolcrib_registry.types import JsonObject, ServerName, Tool
 from toolcrib_server.scan import Finding, Severity, scan_definition, worst
@@ -31,9 +32,8 @@ HOSTILE_CHARS = 1_000_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--json", type=Path)
+    parser = _command.parser(__doc__)
+    parser.add_argument("--data", type=_command.folder, metavar="FOLDER", help="of the data sets")
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
     result: dict[str, Any] = {"recall": measure_recall(show=options.show)}
@@ -41,10 +41,9 @@ def main() -> None:
         tools = read_tools(options.data / "corpus" / "toucan_mcp" / "tools.jsonl")
         result["false marks"] = measure_false_marks(tools, show=options.show)
         result["resemblances"] = measure_resemblances(tools, show=options.show)
-    result["hostile"] = measure_hostile()
+    result[f"seconds for {HOSTILE_CHARS} hostile characters"] = measure_hostile()
     print(json.dumps(result, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    _command.write(result, options.json)
 
 
 def measure_recall(*, show: bool) -> dict[str, Any]:
@@ -186,4 +185,4 @@ def _read(file: Path) -> Iterator[Tool]:
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -8,8 +8,6 @@ time is that of the gateway's process.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -22,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import _command
 import anyio
 import psutil
 from calls import ECHO, TOOLCRIB, free_port, process, wait_for
@@ -165,12 +164,11 @@ def child(word: str) -> psutil.Process:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--calls", type=int, default=96, help="calls a round and way")
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
     parser.add_argument("--eras", nargs="+", choices=list(ERAS), default=list(ERAS))
     parser.add_argument("--path", default="/servers/echo/mcp", help="the endpoint measured")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     results: dict[str, Any] = {"load_before": round(os.getloadavg()[0], 1)}
     with standing(args.path) as (urls, gateways):
@@ -180,8 +178,7 @@ def main() -> None:
                 results.setdefault(era, {})[str(clients)] = found
                 tell(era, clients, found)
     results["load_after"] = round(os.getloadavg()[0], 1)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n")
+    _command.write(results, args.json)
 
 
 def tell(era: str, clients: int, found: Mapping[str, Mapping[str, float]]) -> None:
@@ -196,4 +193,4 @@ def tell(era: str, clients: int, found: Mapping[str, Mapping[str, float]]) -> No
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

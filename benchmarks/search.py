@@ -1,17 +1,15 @@
 """Search over 17,570 real tools: what it costs next to encoding the query.
 
-    python benchmarks/search.py --data FOLDER [--engines] [--json FILE]
+    python benchmarks/search.py --data FOLDER [--tools N] [--engines] [--json FILE]
 
 ``FOLDER`` holds ``corpus/toucan_mcp`` and ``retrieval``; how well it ranks is told by
-``toolcrib eval retrieval``. Encoding the corpus takes minutes the
-first time; its vectors are kept under ``.cache/bench``. Times vary with the machine's load: read
-the ratios, which are taken in turns within one run.
+``toolcrib eval retrieval``. Encoding the corpus takes minutes the first time; its vectors are kept
+under ``.cache/bench``. Times vary with the machine's load: read the ratios, which are taken in
+turns within one run.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import _command
 import _engines
 import numpy as np
 from _sets import CACHE, VectorCache, read_documents, read_queries
@@ -54,10 +53,9 @@ print(searched / 1e6, psutil.Process().memory_info().rss / 1e6)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = _command.parser(__doc__, data=True)
+    parser.add_argument("--tools", type=int, help="only the first so many (default all)")
     parser.add_argument("--engines", action="store_true", help="compare the engines passed over")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result: Any
     if options.engines:
@@ -65,16 +63,18 @@ def main() -> None:
         for name, row in result.items():
             print(f"{name:12}", "  ".join(f"{what} {ms:9.2f} ms" for what, ms in row.items()))
     else:
-        result = measure_cost(options.data, SentenceTransformerEncoder.open(ENCODERS))
+        encoder = SentenceTransformerEncoder.open(ENCODERS)
+        result = measure_cost(options.data, encoder, tools=options.tools)
         for name, value in result.items():
             print(f"{name:44}{value:12.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    _command.write(result, options.json)
 
 
-def measure_cost(data: Path, encoder: SentenceTransformerEncoder) -> dict[str, float | int]:
+def measure_cost(
+    data: Path, encoder: SentenceTransformerEncoder, *, tools: int | None
+) -> dict[str, float | int]:
     began = time.perf_counter()
-    documents = list(read_documents(data / "corpus/toucan_mcp/tools.jsonl").values())
+    documents = list(read_documents(data / "corpus/toucan_mcp/tools.jsonl").values())[:tools]
     rendering_s = time.perf_counter() - began
     texts = [document.text for document in documents]
     cache = VectorCache(encoder)
@@ -83,6 +83,7 @@ def measure_cost(data: Path, encoder: SentenceTransformerEncoder) -> dict[str, f
     upserts = list(zip(documents, vectors, strict=True))
     by_id = dict(zip((document.id for document in documents), tokens, strict=False))
     indexing_s = _timed(lambda: index.update(upserts, (), revision=Revision(1), tokens=by_id))
+    print(f"{len(documents)} tools are indexed; encoding a sample of them", flush=True)
     encoding_s, with_tokens_s = _encoding_times(documents, encoder)
     return {
         "tools": len(documents),
@@ -90,7 +91,7 @@ def measure_cost(data: Path, encoder: SentenceTransformerEncoder) -> dict[str, f
         "update of 1 tool, ms": 1e3 * _median_update(index, upserts, by_id, 1),
         "update of 100 tools, ms": 1e3 * _median_update(index, upserts, by_id, 100),
         "encoding all, s (from a sample)": encoding_s,
-        "the same with token vectors, times": with_tokens_s / encoding_s,
+        "the same with token vectors / without": with_tokens_s / encoding_s,
         "tokens kept of a tool, mean": sum(map(len, tokens)) / len(documents),
         "rendering and indexing all, s": rendering_s + indexing_s,
         "encoder's share of indexing": encoding_s / (encoding_s + rendering_s + indexing_s),
@@ -105,6 +106,7 @@ def _query_times(index: SearchIndex, data: Path) -> dict[str, float | int]:
         for name in QUERY_SETS
         for text in islice(read_queries(data / "retrieval" / name).values(), QUERIES_PER_SET)
     ]
+    print(f"searching for {len(queries)} queries, each in {len(Rerank)} ways", flush=True)
     for text in ("warm", "up"):
         alone.encode([text])
         index.search(text, k=10)
@@ -143,7 +145,7 @@ def _summary(times: Sequence[float], encode_p50: float) -> dict[str, float]:
 def _median_update(
     index: SearchIndex, upserts: Sequence[Any], tokens: Mapping[EntryId, TokenMatrix], count: int
 ) -> float:
-    changed = upserts[:: len(upserts) // count][:count]
+    changed = upserts[:: max(1, len(upserts) // count)][:count]
     return statistics.median(
         _timed(lambda: index.update(changed, (), revision=Revision(2), tokens=tokens))
         for _ in range(7)
@@ -154,7 +156,8 @@ def _encoding_times(
     documents: Sequence[Document], encoder: SentenceTransformerEncoder
 ) -> tuple[float, float]:
     """Encode a sample with and without token vectors, in turns; seconds for all documents."""
-    sample = [document.text for document in documents[:: len(documents) // SAMPLE]][:SAMPLE]
+    step = max(1, len(documents) // SAMPLE)
+    sample = [document.text for document in documents[::step]][:SAMPLE]
     alone: list[float] = []
     both: list[float] = []
     for _ in range(3):
@@ -189,4 +192,4 @@ def _timed(action: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

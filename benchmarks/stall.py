@@ -1,16 +1,15 @@
 """How long one large request holds up everybody else: the longest gap of the event loop.
 
-    python benchmarks/stall.py [--mb 28]
+    python benchmarks/stall.py [--mb 28] [--json FILE]
 
 A Toolcrib and a model server in one process; a task that wants to run every millisecond notes how
 late it was while a body of so many MiB is posted to ``/v1/chat/completions``. Three bodies: one
-image, one long text, very many messages. Each with large bodies handled aside, as they are, and at
-once, as they were, for comparison.
+image, one long text, very many messages. Each with large bodies handled aside, as Toolcrib does,
+and, as the baseline, at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -19,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import _command
 import anyio
 import httpx
 
@@ -104,9 +104,10 @@ async def opened(folder: Path) -> AsyncGenerator[httpx.AsyncClient]:
         yield http
 
 
-async def measure(size: int) -> None:
+async def measure(size: int) -> dict[str, dict[str, float]]:
     print("| body | longest gap, aside | at once | answered after, aside | at once |")
     print("|---|---|---|---|---|")
+    figures: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder)) as http:
             for name, messages in bodies(size).items():
@@ -116,15 +117,24 @@ async def measure(size: int) -> None:
                     at_once = await longest_gap_s(http, raw)
                 print(
                     f"| {name} | {aside[0] * 1000:.0f} ms | {at_once[0] * 1000:.0f} ms "
-                    f"| {aside[1]:.2f} s | {at_once[1]:.2f} s |"
+                    f"| {aside[1]:.2f} s | {at_once[1]:.2f} s |",
+                    flush=True,
                 )
+                figures[name] = {
+                    "gap_aside_ms": round(1000 * aside[0], 1),
+                    "gap_at_once_ms": round(1000 * at_once[0], 1),
+                    "answer_aside_s": round(aside[1], 3),
+                    "answer_at_once_s": round(at_once[1], 3),
+                }
+    return figures
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--mb", type=float, default=28)
-    anyio.run(measure, int(parser.parse_args().mb * _MB))
+    parser = _command.parser(__doc__)
+    parser.add_argument("--mb", type=float, default=28, help="size of a body, MiB (default 28)")
+    args = parser.parse_args()
+    _command.write(anyio.run(measure, int(args.mb * _MB)), args.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

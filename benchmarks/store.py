@@ -6,8 +6,6 @@ one process and one run, the store on a file of its own under a temporary folder
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import sqlite3
 import tempfile
@@ -16,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import _command
 
 from toolcrib_migrations import open_store
 from toolcrib_registry.store import Store
@@ -195,19 +195,17 @@ def report(figures: list[Figure]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _command.parser(__doc__)
     parser.add_argument("--tools", type=int, default=TOOLS, help=f"how many (default {TOOLS})")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tools = make_tools(args.tools, seed=args.seed)
         figures = measure(Path(folder), tools, seed=args.seed)
     report(figures)
-    if args.json:
-        found = {f.what: {"ms": f.store_ms, "raw_ms": f.raw_ms, "ratio": f.ratio} for f in figures}
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
+    found = {f.what: {"ms": f.store_ms, "raw_ms": f.raw_ms, "ratio": f.ratio} for f in figures}
+    _command.write(found, args.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -16,14 +16,12 @@ server.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+import _command
 import numpy as np
 from _sets import CACHE, SEED, RetrievalSet, VectorCache, read_sets
 
@@ -45,9 +43,7 @@ VERBS = "get create list update delete search send find add set read write show 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", type=Path)
+    parser = _command.parser(__doc__, data=True)
     options = parser.parse_args()
     encoder = SentenceTransformerEncoder.open(CACHE / "encoders")
     vectors = VectorCache(encoder)
@@ -59,9 +55,8 @@ def main() -> None:
             print_set(each.name, result[each.name])
             crowded[each.name] = crowd(each, encoder, vectors)
             print_set(f"{each.name}, a hostile server in 100 tools", crowded[each.name])
-    if options.json:
-        told = {"one tool": result, "a server of 30 tools": crowded}
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    told = {"one tool": result, "a server of 30 tools": crowded}
+    _command.write(told, options.json)
 
 
 def measure(
@@ -229,4 +224,4 @@ def print_set(name: str, table: dict[str, dict[str, float]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import _command
 import anyio
 import httpx
 import psutil
@@ -285,14 +286,19 @@ def measure_passes(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
+def show(title: str, figures: Mapping[str, Any]) -> None:
+    print(f"\n{title}")
+    for name, value in figures.items():
+        print(f"  {name:28}{value:>10}", flush=True)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="the folder of the data sets")
+    parser = _command.parser(__doc__)
+    parser.add_argument("--data", type=_command.folder, metavar="FOLDER", help="of the data sets")
     parser.add_argument("--servers", type=int, default=5000)
     parser.add_argument("--bare", action="store_true", help="tools without example questions")
     parser.add_argument("--own-ports", action="store_true", help="each server an origin of its own")
     parser.add_argument("--changes", type=int, default=100, help="notifications that are timed")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     os.environ.pop("TOOLCRIB_CRASH_AT", None)
     figures: dict[str, Any] = {}
@@ -302,13 +308,12 @@ def main() -> None:
                 figures["list_changed"] = run(
                     lambda: latency(at, Path(folder) / "one", changes=args.changes)
                 )
-            print(f"list_changed to findable: {figures['list_changed']}", flush=True)
+            show("From list_changed to findable", figures["list_changed"])
         if args.servers:
             figures["passes"] = measure_passes(args, Path(folder) / "many")
-            print(f"passes: {figures['passes']}", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+            show("Passes over all servers", figures["passes"])
+    _command.write(figures, args.json)
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)
