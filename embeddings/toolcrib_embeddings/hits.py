@@ -59,7 +59,7 @@ class Hit:
     steps: tuple[int, ...] = ()
     """Which steps of the query it answers, as places in ``Ranking.steps``."""
     likelihood: float | None = None
-    """Calibrated probability that it fits the query; None while nothing is calibrated."""
+    """Calibrated probability that it fits the query or a step; None while nothing is calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Ranking:
     """The steps that the query was split into; empty when it is one step."""
     unanswered: tuple[int, ...] = ()
     """Those of the steps, by place, for which nothing seems to fit."""
+    step_likelihoods: tuple[float, ...] = ()
+    """Calibrated probability that anything fits each step; empty while nothing is calibrated."""
     likelihood: float | None = None
     """Calibrated probability that anything here fits; None while nothing is calibrated."""
     abstained: bool = False

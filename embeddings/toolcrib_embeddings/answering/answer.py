@@ -12,17 +12,18 @@ from typing import Final
 
 import numpy as np
 
-from toolcrib_embeddings.abstention.judging import Judge, Measured, Verdict
+from toolcrib_embeddings.abstention.judging import Verdict
 from toolcrib_embeddings.encoding.encoder import Encoder
-from toolcrib_embeddings.hits import DENSE, LEXICAL, Ranking
+from toolcrib_embeddings.hits import Ranking
 from toolcrib_embeddings.indexing.index import FaissIndex
-from toolcrib_embeddings.ranking.fusion import Evidence, Fused, combine
+from toolcrib_embeddings.ranking.fusion import Fused, combine
 from toolcrib_embeddings.ranking.rerank import rerank
 from toolcrib_registry.types import EntryId
 
 from .arrangement import arrange
 from .candidates import recall, take_all, weigh
 from .hit_list import HitList
+from .likelihoods import Likelihoods, measure_line
 from .question import Asked, Question, ask
 from .state import State
 
@@ -40,17 +41,18 @@ def answer(question: Question, *, encoder: Encoder, state: State) -> Ranking:
         return _say_nothing(asked, state)
     roster, judge = state.dense.roster, state.judge
     evidence = weigh(asked, candidates, state, learned)
-    # Likelihoods are calibrated on meaning and words together: of words alone there are none.
-    measured = None if asked.unencoded else _measure(asked, 0, evidence, judge)
-    confirmed = question.lessons and question.lessons.confirmed
-    verdict = measured and judge.judge(measured, confirmed)
     fused = combine(question.options.fusion, evidence)
     ids, how = roster.take_ids(candidates.rows), question.options.rerank
     reranked = rerank(fused, ids, how=how, asked=asked.tokens, tokens=state.tokens)
     fused = reranked or fused
-    steps = [] if asked.unencoded else _judge_steps(asked, evidence, judge)
+    confirmed = question.lessons and question.lessons.confirmed
+    # Likelihoods are calibrated on meaning and words together: of words alone there are none.
+    likely = (
+        None if asked.unencoded else Likelihoods.judge(asked, evidence, fused, judge, confirmed)
+    )
+    steps = likely.steps if likely else ()
     best = _best_of(fused, steps, given=asked.given)
-    abstained = verdict is not None and verdict.abstained
+    abstained = likely is not None and likely.abstained
     placed = arrange(
         question,
         candidates.rows,
@@ -59,14 +61,14 @@ def answer(question: Question, *, encoder: Encoder, state: State) -> Ranking:
         wanted={int(candidates.rows[column]) for column in best},
         brings=question.options.dependencies and not abstained,
     )
-    likely = measured and judge.hit_likelihoods(measured)
     return Ranking(
         HitList(candidates, evidence, fused, likely, roster).make(placed),
         asked.texts[1:],
         tuple(step for step, one in enumerate(steps) if one.abstained),
-        None if verdict is None else verdict.likelihood,
+        tuple(step.likelihood for step in steps),
+        None if likely is None else likely.search,
         abstained,
-        None if verdict is None else judge.grounds(confirmed),
+        None if likely is None else judge.grounds(confirmed),
         reranked=reranked is not None,
         lexical_only=asked.unencoded or _say_gap(state.dense),
     )
@@ -96,7 +98,7 @@ def measure(question: Question, *, encoder: Encoder, state: State) -> float | No
     if asked.unencoded or not len(candidates.rows):
         return None
     evidence = weigh(asked, candidates, state, {})
-    return state.judge.strength(_measure(asked, 0, evidence, state.judge))
+    return state.judge.strength(measure_line(asked, 0, evidence, state.judge))
 
 
 def _learned(question: Question, asked: Asked) -> Mapping[EntryId, float]:
@@ -110,6 +112,7 @@ def _say_nothing(asked: Asked, state: State) -> Ranking:
     nothing = None if asked.unencoded else 0.0
     return Ranking(
         steps=asked.texts[1:],
+        step_likelihoods=() if nothing is None else (nothing,) * len(asked.texts[1:]),
         likelihood=nothing,
         abstained=nothing is not None,
         lexical_only=asked.unencoded or _say_gap(state.dense),
@@ -121,21 +124,6 @@ def _say_gap(dense: FaissIndex) -> str | None:
     if not missing:
         return None
     return f"{missing} of {len(dense)} entries have no vector yet: these are found by their words."
-
-
-def _measure(asked: Asked, line: int, evidence: Evidence, judge: Judge) -> Measured:
-    return judge.measure(
-        asked.texts[line],
-        asked.vectors[line],
-        dense=evidence.signals[DENSE][line],
-        lexical=evidence.signals[LEXICAL][line],
-    )
-
-
-def _judge_steps(asked: Asked, evidence: Evidence, judge: Judge) -> list[Verdict]:
-    """Judge each step on the registry's own scale: what was confirmed are whole questions."""
-    lines = range(1, len(asked.texts))
-    return [judge.judge(_measure(asked, line, evidence, judge)) for line in lines]
 
 
 def _best_of(fused: Fused, steps: Sequence[Verdict], *, given: bool) -> list[int]:

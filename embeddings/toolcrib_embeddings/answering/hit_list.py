@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +11,9 @@ from toolcrib_embeddings.hits import Hit, Signal
 from toolcrib_embeddings.indexing.roster import Roster
 from toolcrib_embeddings.ranking.fusion import Evidence, Fused
 from toolcrib_embeddings.ranking.structure import Placed
-from toolcrib_embeddings.vectors import FloatMatrix, FloatVector
 
 from .candidates import Candidates
-
-_BEST_OF_STEP: Final = 2
-"""A hit answers a step when it is among so many best for it."""
+from .likelihoods import Likelihoods, best_of_steps
 
 
 class HitList:
@@ -28,7 +24,7 @@ class HitList:
         candidates: Candidates,
         evidence: Evidence,
         fused: Fused,
-        likely: FloatVector | None,
+        likely: Likelihoods | None,
         roster: Roster,
     ) -> None:
         self._rows = candidates.rows
@@ -37,7 +33,7 @@ class HitList:
         self._fused = fused
         self._likely = likely
         self._ids = roster.ids
-        self._best_of_step = _best_of_each(fused.steps)
+        self._best_of_steps: list[list[int]] = best_of_steps(fused).tolist()
 
     def make(self, placed: Sequence[Placed]) -> tuple[Hit, ...]:
         """Make a hit for each place; scores never rise from one to the next."""
@@ -63,6 +59,7 @@ class HitList:
         column: int | None = None,
         signals: Mapping[str, Signal] | None = None,
     ) -> Hit:
+        mine = [] if column is None else [column, *self._columns(placed.alternatives)]
         return Hit(
             self._ids[placed.row],
             score,
@@ -71,8 +68,8 @@ class HitList:
             required_by=tuple(self._ids[row] for row in placed.required_by),
             required_how=placed.how,
             required_why=placed.why,
-            steps=() if column is None else self._steps(column),
-            likelihood=None if column is None else self._likelihood(column),
+            steps=self._steps(mine),
+            likelihood=self._likelihood(mine),
         )
 
     def _ranks(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> dict[str, list[int]]:
@@ -101,11 +98,19 @@ class HitList:
                 signals[name] = Signal(ranks[name], score, gave)
         return signals
 
-    def _likelihood(self, column: int) -> float | None:
-        return None if self._likely is None else float(self._likely[column])
+    def _columns(self, rows: Sequence[int]) -> list[int]:
+        return np.searchsorted(self._rows, rows).tolist() if rows else []
 
-    def _steps(self, column: int) -> tuple[int, ...]:
-        return tuple(step for step, best in enumerate(self._best_of_step) if column in best)
+    def _likelihood(self, mine: Sequence[int]) -> float | None:
+        """Give what the whole says of an entry; what steps say of it or its copies, if more."""
+        if self._likely is None or not mine:
+            return None
+        by_whole, by_steps = self._likely.by_whole[mine[0]], self._likely.by_steps[mine]
+        return float(max(by_whole, by_steps.max()))
+
+    def _steps(self, mine: Sequence[int]) -> tuple[int, ...]:
+        best = enumerate(self._best_of_steps)
+        return tuple(step for step, columns in best if not set(columns).isdisjoint(mine))
 
 
 def _places(rows: NDArray[np.intp], found: NDArray[np.intp]) -> list[int]:
@@ -114,8 +119,3 @@ def _places(rows: NDArray[np.intp], found: NDArray[np.intp]) -> list[int]:
     ours, theirs = np.nonzero(rows[:, None] == found)
     places[ours] = 1 + theirs
     return places.tolist()
-
-
-def _best_of_each(steps: FloatMatrix) -> list[list[int]]:
-    best = np.argsort(-steps, axis=1, kind="stable")[:, :_BEST_OF_STEP] if len(steps) else steps
-    return best.tolist()

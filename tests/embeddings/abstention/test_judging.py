@@ -116,6 +116,67 @@ def test_each_step_is_covered_and_one_that_nothing_fits_is_named(index: SearchIn
     assert ranking.ids[0] == "tool:mail__send_an_email_message"
 
 
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        (
+            "tell me the current time in Rome and then send an email to my team",
+            {"time__tell_the_current_time_in_a_city", "mail__send_an_email_message"},
+        ),
+        (
+            "commit my staged changes and also cancel my order",
+            {"git__commit_staged_changes", "shop__cancel_an_order"},
+        ),
+        (
+            ["commit my changes", "create a playlist", "log my breakfast"],
+            {"git__commit_staged_changes", "music__create_a_playlist", "health__log_a_meal"},
+        ),
+    ],
+)
+def test_the_right_tool_of_each_step_is_likely_and_no_other(
+    index: SearchIndex, task: str | list[str], names: set[str]
+):
+    ranking = index.search(task, k=4)
+    likely = {hit.id.removeprefix("tool:"): hit.likelihood or 0 for hit in ranking.hits}
+    assert min(likely.pop(name) for name in names) > 0.4
+    assert max(likely.values()) < 0.2
+    assert min(ranking.step_likelihoods) > 0.8
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        ["send an email to Anna", "who was Julius Caesar"],
+        "send an email to Anna. Who was Julius Caesar the general?",
+    ],
+)
+def test_a_step_that_nothing_fits_stays_unlikely(index: SearchIndex, task: str | list[str]):
+    ranking = index.search(task, k=5)
+    sends, foreign = ranking.step_likelihoods
+    assert sends > 0.8
+    assert foreign < 0.25
+    best, *others = ranking.hits
+    assert best.id == "tool:mail__send_an_email_message"
+    assert (best.likelihood or 0) > 0.4
+    assert all((hit.likelihood or 0) < 0.2 for hit in others)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        ["who was Julius Caesar", "the proof of Fermat's last theorem"],
+        "Who was Julius Caesar the general? What does Fermat's last theorem say?",
+    ],
+)
+def test_foreign_questions_of_several_clauses_are_abstained_on(
+    index: SearchIndex, task: str | list[str]
+):
+    ranking = index.search(task, k=5)
+    assert ranking.abstained
+    assert (ranking.likelihood or 0) < 0.15
+    assert all((hit.likelihood or 0) < 0.1 for hit in ranking.hits)
+
+
 def test_lines_are_steps(index: SearchIndex):
     ranking = index.search("send an email to Anna\ntrack my parcel today\n\n", k=2)
     assert ranking.steps == ("send an email to Anna", "track my parcel today")
