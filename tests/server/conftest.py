@@ -12,10 +12,9 @@ import pytest
 from toolcrib_migrations import open_store
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import Known, Launch, Model, Offer
-from toolcrib_server.invocation.figures.figures import RollingFigures
+from toolcrib_server.invocation.figures.rolling import RollingFigures
 from toolcrib_server.invocation.models.invoker import ModelInvoker
-from toolcrib_server.invocation.models.order import ModelOrder
-from toolcrib_server.invocation.models.picking import Pick
+from toolcrib_server.invocation.models.order import ModelOrder, Pick
 from toolcrib_server.invocation.models.spending import DailyBudgets
 from toolcrib_server.invocation.records.audit import AuditLog
 from toolcrib_server.invocation.traffic.breakers import Breakers

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import CallRecord, EntryKind, JsonObject, entry_id, hash_content
-from toolcrib_server.invocation.figures.figures import offer_key
+from toolcrib_server.invocation.figures.measured import offer_key
 from toolcrib_server.invocation.models.desk import Embedder
-from toolcrib_server.invocation.models.picking import Pick
+from toolcrib_server.invocation.models.order import Pick
 from toolcrib_server.invocation.records.audit import AuditLog
 from toolcrib_server.learning.mode import EVERYONE
 

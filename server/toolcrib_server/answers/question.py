@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from toolcrib_registry.types import JsonObject, hash_content
 from toolcrib_server.invocation.bodies.request import objects
-from toolcrib_server.invocation.models.picking import is_auto
+from toolcrib_server.invocation.models.objectives import is_auto
 from toolcrib_server.selection.constraint import Constraints
 from toolcrib_server.selection.models import Objective
 

@@ -21,8 +21,9 @@ from toolcrib_server.cascade.verdicts import CheckKind, Verdict
 from toolcrib_server.invocation.bodies.answer import text_of
 from toolcrib_server.invocation.bodies.request import needs_of
 from toolcrib_server.invocation.models.invoker import ModelInvoker
-from toolcrib_server.invocation.models.order import Answered, ModelOrder
-from toolcrib_server.invocation.models.picking import ModelPicker, Pick, is_auto
+from toolcrib_server.invocation.models.objectives import is_auto
+from toolcrib_server.invocation.models.order import Answered, ModelOrder, Pick
+from toolcrib_server.invocation.models.picking import ModelPicker
 from toolcrib_server.routing.desk import Recorded, RoutingDesk
 from toolcrib_server.routing.rows import OutcomeRow
 

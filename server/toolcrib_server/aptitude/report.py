@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from toolcrib_registry.errors import ToolcribError
-from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.figures.measured import Measured
 
 from .suite import Task
 

@@ -19,10 +19,10 @@ from toolcrib_registry.errors import BudgetExceeded, InvalidInput, ToolcribError
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.invocation.bodies.answer import text_of
 from toolcrib_server.invocation.bodies.request import needs_of, task_of
-from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.figures.measured import Measured
 from toolcrib_server.invocation.models.invoker import ModelInvoker
-from toolcrib_server.invocation.models.order import Answered, ModelOrder
-from toolcrib_server.invocation.models.picking import ModelPicker, Pick
+from toolcrib_server.invocation.models.order import Answered, ModelOrder, Pick
+from toolcrib_server.invocation.models.picking import ModelPicker
 from toolcrib_server.selection.constraint import Constraints
 
 from .calibration import Threshold

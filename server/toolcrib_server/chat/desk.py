@@ -26,8 +26,8 @@ from toolcrib_server.cascade.climbing import Cascade, Climbed
 from toolcrib_server.cascade.plan import CascadePlan, read_plan
 from toolcrib_server.invocation.bodies.request import check_chat
 from toolcrib_server.invocation.models.invoker import ModelInvoker
-from toolcrib_server.invocation.models.order import ModelOrder
-from toolcrib_server.invocation.models.picking import ModelPicker, Pick
+from toolcrib_server.invocation.models.order import ModelOrder, Pick
+from toolcrib_server.invocation.models.picking import ModelPicker
 from toolcrib_server.jsonrpc.bulk import aside
 
 from .flow import ChatFlow

@@ -10,7 +10,7 @@ from toolcrib_server.answers.examples import Example
 from toolcrib_server.answers.lookup import Lookup
 from toolcrib_server.cascade.climbing import Climbed
 from toolcrib_server.cascade.plan import CascadePlan
-from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.figures.measured import Measured
 from toolcrib_server.invocation.models.order import Answered, Failed, ModelOrder
 
 from .request import ChatRequest

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.answers.wish import CacheWish
-from toolcrib_server.invocation.models.picking import AUTO
+from toolcrib_server.invocation.models.objectives import AUTO
 from toolcrib_server.selection.constraint import Constraints
 from toolcrib_server.selection.models import NO_LIMITS, Objective
 

@@ -9,7 +9,7 @@ from toolcrib_server.answers.showing import cache_view, examples_view
 from toolcrib_server.cascade.showing import climb_view
 from toolcrib_server.invocation.bodies.answer import first_choice, text_of
 from toolcrib_server.invocation.bodies.request import objects
-from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.figures.measured import Measured
 from toolcrib_server.invocation.models.order import Failed
 
 from .reply import Reply

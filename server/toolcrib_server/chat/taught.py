@@ -9,7 +9,7 @@ from toolcrib_server.answers.cache import AnswerCache
 from toolcrib_server.answers.examples import Example, dress
 from toolcrib_server.answers.lookup import Lookup
 from toolcrib_server.cascade.climbing import Step
-from toolcrib_server.invocation.models.picking import Pick
+from toolcrib_server.invocation.models.order import Pick
 
 
 class Taught:

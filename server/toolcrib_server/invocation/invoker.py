@@ -106,17 +106,20 @@ class Invoker:
         asker: Asker,
         *,
         extra: JsonObject | None = None,
+        listed: bool = True,
     ) -> dict[str, Any]:
         """Call a tool by its server and the name that the server gives it.
 
         One that the registry does not know is called all the same, without a look at its arguments,
-        and the server is looked at again.
+        and the server is looked at again. ``listed`` is as for `call`.
 
         Raises:
             NotFound: No such server; near names are offered.
             ToolcribError: As `call`.
         """
-        errand = await self._desk.call_local(server_name, local_name, arguments, asker, extra=extra)
+        errand = await self._desk.call_local(
+            server_name, local_name, arguments, asker, extra=extra, is_listed=listed
+        )
         if errand.target.entry is None:
             self._notices.tell(server_name)
         return await self._run(errand)
@@ -164,9 +167,7 @@ class Invoker:
     async def _run(self, errand: Errand) -> dict[str, Any]:
         account = Account()
         with self._journal.keep(errand, account):
-            result = await self._follow(errand, account)
-            account.outcome = _outcome(result)
-            return result
+            return await self._follow(errand, account)
 
     async def _follow(self, errand: Errand, account: Account) -> dict[str, Any]:
         target = errand.target
@@ -179,6 +180,8 @@ class Invoker:
                 result = await self._ask(errand, account)
                 result = self._finish.check(result, errand, account)
                 self._finish.keep(result, errand)
+            # What the tool made of it, whatever becomes of it on the way to the client.
+            account.outcome = _outcome(result)
             return await self._finish.fit(result, errand, account)
         finally:
             self._quota.leave(errand.asker.principal)

@@ -26,6 +26,7 @@ from toolcrib_registry.types import (
 from toolcrib_server.answers.cache import AnswerCache
 from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.guard import KeyRing, Principal, Role, principal_of
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.invocation.models.desk import ModelDesk
 from toolcrib_server.invocation.records.meter import CallMeter
 from toolcrib_server.invocation.traffic.meter import PathReading
@@ -38,7 +39,7 @@ from toolcrib_server.selection.question import EVERY_STAGE, NO_FILTERS, Filters,
 from toolcrib_server.selection.selector import Answer, Found
 from toolcrib_server.selection.tokens import TokenCounter
 from toolcrib_server.sync.health import IndexGuard, IndexHealth
-from toolcrib_server.sync.indexer import IndexReport
+from toolcrib_server.sync.index_writer import IndexReport
 from toolcrib_server.sync.meter import SyncMeter
 from toolcrib_server.sync.reconcile import SyncReport
 from toolcrib_server.views.desk import ViewDesk
@@ -79,10 +80,8 @@ class Invoker(Protocol):
         self,
         name: str,
         arguments: JsonObject,
+        asker: Asker,
         *,
-        face: str,
-        principal: str,
-        timeout_s: float | None = None,
         whole: bool = False,
     ) -> JsonObject:
         """Call a tool by its public name; return its result object as MCP has it."""

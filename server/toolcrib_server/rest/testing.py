@@ -27,6 +27,7 @@ from toolcrib_registry.types import (
     ServerStatus,
 )
 from toolcrib_server.guard import KeyRing
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.invocation.results.shelf import ResultShelf
 from toolcrib_server.learning.companions import CompanionDesk
 from toolcrib_server.learning.desk import FeedbackDesk
@@ -95,20 +96,18 @@ class EchoInvoker:
         self,
         name: str,
         arguments: JsonObject,
+        asker: Asker,
         *,
-        face: str,
-        principal: str,
-        timeout_s: float | None = None,
         whole: bool = False,
     ) -> JsonObject:
         """Answer with the arguments."""
-        self.calls.append((name, face, principal))
+        self.calls.append((name, asker.face, asker.principal))
         if name in self.failures:
             raise self.failures[name]
         entry = await _in_thread(partial(self.store.get_entry, EntryKind.TOOL, name))
         if not entry.enabled:
             raise NotCallable(f"Tool {name!r} is disabled.")
-        text = {"type": "text", "text": f"{name} with timeout {timeout_s}"}
+        text = {"type": "text", "text": f"{name} with timeout {asker.timeout_s}"}
         return {"content": [text], "structuredContent": dict(arguments), "isError": False}
 
     def read_result(self, uri: str, *, principal: str) -> JsonObject:

@@ -1,70 +1,39 @@
 """The one writer of the search index: it follows the change log and nothing else.
 
 Whoever changes the registry (a sync, the API, an import, another process) only commits to the
-store; the indexer reads the log from the index's revision to its head, embeds the texts that no
-vector is stored for, and moves the index to that revision.
+store; the indexer has what the log says written into the index, and keeps that on disk.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from toolcrib_registry.errors import EncoderError, ToolcribError
+from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import EntryId, Revision, ServerName
+from toolcrib_registry.types import EntryId, Revision
 
-from .bulk import uncollected
 from .checkpoints import Checkpoint, checkpoint_from_environment
-from .embedder import Embedder, Encoded, Progress, in_lists
+from .embedder import Embedder, Progress
 from .grouping import Grouped
+from .index_writer import ENCODER_RETRY_S, IndexReport, IndexWriter
 
 if TYPE_CHECKING:
     # Slow to import, and not needed before the first search: `toolcrib stdio` answers without.
-    from toolcrib_embeddings import Document, Encoder, FloatVector, SearchIndex
-    from toolcrib_embeddings.documents.representation import Part
+    from toolcrib_embeddings import Encoder, SearchIndex
 
 logger = logging.getLogger(__name__)
 
-_LOG_BATCH = 5_000
 _LONGEST_UNSAVED_S = 15.0
 """While the log never rests; otherwise what moved is saved when it does."""
-_ENCODER_RETRY_S = 30.0
-"""Between attempts to open an encoder that could not be had: each may read a large file."""
-
-
-_TOKENS_AT_ONCE = 32
-_TOKENS_TAKE_S = 0.5
-"""Of each turn of a second in which token vectors are made for what was indexed without."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexReport:
-    """What one pass of the indexer did. ``rebuilt`` says why, when it started from nothing."""
-
-    revision: Revision
-    indexed: int = 0
-    embedded: int = 0
-    removed: int = 0
-    rebuilt: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Touched:
-    """What a stretch of the log leaves to look at."""
-
-    ids: tuple[EntryId, ...]
-    servers: tuple[ServerName, ...]
-    revision: Revision
 
 
 class Indexer:
@@ -85,6 +54,7 @@ class Indexer:
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.embedder = Embedder(store, open_encoder=open_encoder, weights=weights)
+        self._writer = IndexWriter(store, self.embedder)
         self._store = store
         self._folder = folder
         self._on_change = on_change
@@ -95,15 +65,13 @@ class Indexer:
         self._saved: Revision | None = None
         self._saved_s = time.monotonic()
         self._error: str | None = None
-        self._encoder_error: str | None = None
-        self._encoder_tried_s = 0.0
         self._tokens_after_s = 0.0
         self._gaps: frozenset[EntryId] = frozenset()
 
     @property
     def encoder_error(self) -> str | None:
         """Why the last texts could not be encoded, or None. Search then goes by words."""
-        return self._encoder_error
+        return self._writer.encoder_error
 
     @property
     def opened(self) -> SearchIndex | None:
@@ -149,7 +117,7 @@ class Indexer:
         Where there is no encoder, opening it is tried first, whenever it was tried last.
         """
         self._gaps |= frozenset(ids)
-        self._encoder_tried_s = 0.0
+        self._writer.retry_encoder()
         return await self.catch_up()
 
     async def _pass(self, listeners: Sequence[Progress | None]) -> IndexReport:
@@ -197,9 +165,12 @@ class Indexer:
             EncoderError: The encoder failed.
         """
         index = await self.index()
-        self._tokens_after_s = time.monotonic() + _ENCODER_RETRY_S
-        left = await anyio.to_thread.run_sync(self._add_tokens, index)
+        self._tokens_after_s = time.monotonic() + ENCODER_RETRY_S
+        waited = bool(index.untokened)
+        left = await anyio.to_thread.run_sync(self._writer.add_tokens, index)
         self._tokens_after_s = 0.0
+        if waited and not left:
+            self._saved = None  # its revision says that it is saved; these are not
         return left
 
     async def save(self, *, anew: bool = False) -> None:
@@ -211,15 +182,22 @@ class Indexer:
             self._saved = None
         await anyio.to_thread.run_sync(self._save)
 
+    async def save_in_time(self, within_s: float) -> None:
+        """Write a snapshot if it moved, as it is; who waits is let go after so long all the same.
+
+        For the end of a process: the thread that still writes then ends with it.
+        """
+        save = partial(self._save, calibrate=False)
+        with anyio.move_on_after(within_s):
+            await anyio.to_thread.run_sync(save, abandon_on_cancel=True)
+
     # --- in a worker thread ----------------------------------------------------------------
 
     def _catch_up(self, listeners: Sequence[Progress]) -> IndexReport:
         on_progress = _telling(listeners)
-        if self._index is not None and not self._may_have_encoder(self._index):
+        if self._index is not None and not self._writer.may_have_encoder(self._index):
             gaps = self._gaps
-            touched = self._touched_since(self._index.revision)
-            touched = replace(touched, ids=(*touched.ids, *gaps))
-            report = self._apply(self._index, touched, on_progress)
+            report = self._writer.follow(self._index, on_progress, besides=gaps)
             if gaps:
                 self._gaps -= gaps
                 # Its revision says that it is saved; what was mended is not.
@@ -227,22 +205,15 @@ class Indexer:
             return report
         index, rebuilt = self._open()
         if rebuilt is None:
-            report = self._apply(index, self._touched_since(index.revision), on_progress)
+            report = self._writer.follow(index, on_progress)
         else:
-            report = self._fill(index, on_progress, rebuilt)
+            report = self._writer.fill(index, on_progress, rebuilt=rebuilt)
+            if report.indexed and self._folder.exists():
+                message = "The search index of %d entries was rebuilt (%s), %d texts embedded"
+                logger.warning(message, report.indexed, rebuilt, report.embedded)
         self._calibrate(index)
         # Only now: an index that could not be filled must not answer as if nothing were there.
         self._index = index
-        return report
-
-    def _fill(self, index: SearchIndex, on_progress: Progress | None, rebuilt: str) -> IndexReport:
-        # Taken before reading the entries: what commits meanwhile is then seen again, not missed.
-        head = self._store.head()
-        documents = list(self.embedder.render(self._store.iter_entries(live=True)))
-        report = self._update(index, documents, frozenset(), head, on_progress, rebuilt=rebuilt)
-        if documents and self._folder.exists():
-            message = "The search index of %d entries was rebuilt (%s), %d texts embedded"
-            logger.warning(message, report.indexed, rebuilt, report.embedded)
         return report
 
     def _open(self) -> tuple[SearchIndex, str | None]:
@@ -253,7 +224,7 @@ class Indexer:
         )
 
         representation = self.embedder.representation()
-        encoder = self._open_encoder()
+        encoder = self._writer.open_encoder()
         if isinstance(encoder, NoEncoder):
             return SearchIndex(encoder, representation=representation), "there is no encoder"
         try:
@@ -266,155 +237,21 @@ class Indexer:
         self._saved = index.revision
         return index, None
 
-    def _open_encoder(self) -> Encoder:
-        """Open the encoder, or have what stands in its place; it is tried again later."""
-        from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
-
-        self._encoder_tried_s = time.monotonic()
-        try:
-            encoder = self.embedder.open()
-        except (EncoderError, OSError) as error:
-            self._encoder_error = str(error)
-            logger.error("Search goes by words alone: %s", error)
-            return NoEncoder(str(error))
-        self._encoder_error = None
-        return encoder
-
-    def _may_have_encoder(self, index: SearchIndex) -> bool:
-        """Whether an index without an encoder is to be opened again, with one perhaps."""
-        from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
-
-        waited_s = time.monotonic() - self._encoder_tried_s
-        if not isinstance(index.encoder, NoEncoder) or waited_s < _ENCODER_RETRY_S:
-            return False
-        return not isinstance(self._open_encoder(), NoEncoder)
-
-    def _touched_since(self, revision: Revision) -> _Touched:
-        ids: dict[EntryId, None] = {}
-        servers: dict[ServerName, None] = {}
-        while changes := self._store.list_subjects(since=revision, limit=_LOG_BATCH):
-            for _, subject in changes:
-                if subject.startswith("server:"):
-                    servers[ServerName(subject.removeprefix("server:"))] = None
-                else:
-                    ids[EntryId(subject)] = None
-            revision = changes[-1][0]
-        return _Touched(tuple(ids), tuple(servers), revision)
-
-    def _apply(
-        self, index: SearchIndex, touched: _Touched, on_progress: Progress | None
-    ) -> IndexReport:
-        ids = dict.fromkeys(touched.ids)
-        if touched.servers:
-            # Turned on or off: all it owns. (Of a removed server, each entry has its own change.)
-            for owned in self._store.hashes_by_server(touched.servers).values():
-                ids.update(dict.fromkeys(owned))
-        documents, live = self._read(tuple(ids))
-        removals = frozenset(key for key in ids if key not in live and key in index)
-        return self._update(index, documents, removals, touched.revision, on_progress, rebuilt=None)
-
-    @uncollected()
-    def _read(self, ids: Sequence[EntryId]) -> tuple[list[Document], Collection[EntryId]]:
-        """Read the documents of entries, and which of these are live."""
-        live = self._store.get_entries(ids, live=True) if ids else {}
-        return list(self.embedder.render(live.values())), frozenset(live)
-
-    def _update(
-        self,
-        index: SearchIndex,
-        documents: Sequence[Document],
-        removals: frozenset[EntryId],
-        revision: Revision,
-        on_progress: Progress | None,
-        *,
-        rebuilt: str | None,
-    ) -> IndexReport:
-        parts = {document.id: index.representation.parts(document) for document in documents}
-        texts = {part.text_hash: part.text for listed in parts.values() for part in listed}
-        hashes = {document.id: document.text_hash for document in documents}
-        encoded = self._encode(index, texts, frozenset(hashes.values()), on_progress)
-        self.embedder.keep(encoded)
-        vectors = (_vector(index, parts[each.id], encoded.vectors) for each in documents)
-        upserts = list(zip(documents, vectors, strict=True))
-        tokens = {id_: encoded.tokens[h] for id_, h in hashes.items() if h in encoded.tokens}
-        index.update(upserts, removals, revision=revision, tokens=tokens)
-        return IndexReport(
-            revision=revision,
-            indexed=len(documents),
-            embedded=encoded.embedded,
-            removed=len(removals),
-            rebuilt=rebuilt,
-        )
-
-    def _encode(
-        self,
-        index: SearchIndex,
-        texts: Mapping[str, str],
-        tokens_of: Collection[str],
-        on_progress: Progress | None,
-    ) -> Encoded:
-        """Give texts their vectors; without a working encoder, those that are stored."""
-        from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
-
-        if isinstance(index.encoder, NoEncoder) or not texts:
-            return Encoded({}, {})
-        try:
-            encoded = self.embedder.encode(texts, tokens_of=tokens_of, on_progress=on_progress)
-        except EncoderError as error:
-            self._encoder_error = error.detail
-            logger.error("Entries can be found by their words alone: %s", error)
-            return self.embedder.stored(texts, tokens_of=tokens_of)
-        self._encoder_error = None
-        return encoded
-
-    def _add_tokens(self, index: SearchIndex) -> int:
-        """Read entries that were indexed before there were token vectors, a few at a time.
-
-        What is stored already comes at once; what must be encoded leaves half the time to others.
-        """
-        waiting = index.untokened
-        until_s = time.monotonic() + _TOKENS_TAKE_S
-        # Another place in every process that does this, so that they share the work.
-        start = os.getpid() * _TOKENS_AT_ONCE % max(len(waiting), 1)
-        for ids in in_lists((*waiting[start:], *waiting[:start]), _TOKENS_AT_ONCE):
-            documents = list(self._documents(ids))
-            tokens = self.embedder.read_tokens({each.text_hash: each.text for each in documents})
-            index.add_tokens([(d, tokens[d.text_hash]) for d in documents if d.text_hash in tokens])
-            if time.monotonic() > until_s:
-                break
-        left = len(index.untokened)
-        if waiting and not left:
-            self._saved = None  # its revision says that it is saved; these are not
-        return left
-
     def _calibrate(self, index: SearchIndex) -> None:
         if index.wants_calibration:
-            index.calibrate(self._documents)
+            index.calibrate(self._writer.documents)
 
-    def _documents(self, ids: Sequence[EntryId]) -> Iterator[Document]:
-        return self.embedder.render(self._store.get_entries(ids, live=True).values())
-
-    def _save(self) -> None:
+    def _save(self, *, calibrate: bool = True) -> None:
         with self._saving:
             index = self._index
             if index is None or index.revision == self._saved or _is_wordy(index):
                 return
-            self._calibrate(index)
+            if calibrate:
+                self._calibrate(index)
             revision = index.revision
             index.save(self._folder)
             self._saved, self._saved_s = revision, time.monotonic()
         self._checkpoint("snapshot-saved")
-
-
-def _vector(
-    index: SearchIndex, parts: Sequence[Part], vectors: Mapping[str, FloatVector]
-) -> FloatVector:
-    """Make one vector of an entry's parts; nothing but zeros says that one of them is missing."""
-    import numpy as np  # noqa: PLC0415  # slow
-
-    if all(part.text_hash in vectors for part in parts):
-        return index.representation.combine(parts, vectors)
-    return np.zeros(index.encoder.dimension, dtype=np.float32)
 
 
 def _is_wordy(index: SearchIndex) -> bool:

@@ -12,8 +12,9 @@ from toolcrib_registry.errors import RequestRefused
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.invocation.bodies.answer import text_of
 from toolcrib_server.invocation.models.invoker import ModelInvoker
+from toolcrib_server.invocation.models.objectives import is_auto
 from toolcrib_server.invocation.models.order import Answered, ModelOrder
-from toolcrib_server.invocation.models.picking import ModelPicker, is_auto
+from toolcrib_server.invocation.models.picking import ModelPicker
 
 from .prompts import EDITION, RESPONSE_FORMAT, ask_questions, plainly
 

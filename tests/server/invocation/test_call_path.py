@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -137,21 +138,19 @@ async def test_what_is_quarantined_or_off_is_refused_by_either_name_and_shown_in
 async def test_other_requests_pass_the_same_way(house_in, start_workshop):
     async with house_in() as house:
         await house.add(start_workshop().server())
-        ask = house.invoker.request
-        read = await ask(
-            SHOP, "resources/read", {"uri": "shelf://notes"}, face="relay", principal="me"
-        )
+        ask, relay = house.invoker.request, Asker(face="relay", principal="me")
+        read = await ask(SHOP, "resources/read", {"uri": "shelf://notes"}, relay)
         assert read["contents"][0]["text"] == "remember the milk"
         params = {"name": "ask", "arguments": {"topic": "milk"}}
-        got = await ask(SHOP, "prompts/get", params, face="relay", principal="me")
+        got = await ask(SHOP, "prompts/get", params, relay)
         assert "milk" in json.dumps(got["messages"])
-        listed = await ask(SHOP, "tools/list", {}, face="relay", principal="me", safe=True)
+        listed = await ask(SHOP, "tools/list", {}, relay, safe=True)
         assert len(listed["tools"]) > 5
         with pytest.raises(UpstreamProtocolError) as caught:
-            await ask(SHOP, "acme/unheard", {"x": 1}, face="relay", principal="me")
+            await ask(SHOP, "acme/unheard", {"x": 1}, relay)
         assert caught.value.rpc_code == -32601
         with pytest.raises(NotFound):
-            await ask(ServerName("shpo"), "tools/list", {}, face="relay", principal="me")
+            await ask(ServerName("shpo"), "tools/list", {}, relay)
         records = await house.records()
     assert [record.subject for record in reversed(records)] == [
         "resource:shop__notes",
@@ -605,14 +604,14 @@ async def test_while_a_person_is_asked_another_call_has_the_place(house_in):
     profile = Profile(key="me", capabilities={"elicitation": {}}, on_ask=ask)
     async with house_in({"asking": {"concurrency": 1}}) as house:
         await house.add(server)
-        call = partial(house.invoker.call, face="test", principal="me")
+        call, me = house.invoker.call, Asker(face="test", principal="me")
         async with anyio.create_task_group() as tasks:
-            interaction = Interaction(profile=profile, on_ask=ask)
-            tasks.start_soon(partial(call, "asking__ask", {}, interaction=interaction))
+            asked_too = replace(me, interaction=Interaction(profile=profile, on_ask=ask))
+            tasks.start_soon(call, "asking__ask", {}, asked_too)
             with anyio.fail_after(30):
                 await asked.wait()
                 assert house.invoker.read_path().crowds[server.name].running == 0
-                await call("asking__say", {})
+                await call("asking__say", {}, me)
             answered.set()
         assert house.invoker.read_path().crowds == {}
 

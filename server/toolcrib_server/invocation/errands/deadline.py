@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 
 from toolcrib_registry.errors import InvalidInput
-from toolcrib_registry.types import Server
 
 _AT_ONCE_S = 0.05
 
@@ -17,17 +16,15 @@ _AT_ONCE_S = 0.05
 class Deadline:
     """Runs from when it is made."""
 
-    def __init__(self, server: Server, timeout_s: float | None, *, default_s: float) -> None:
-        """Give a call what its server gives each, or less if the caller wants less.
-
-        ``default_s`` is what a server gives that says nothing of it.
+    def __init__(self, timeout_s: float | None, *, longest_s: float) -> None:
+        """Give a call ``longest_s``, or less if the caller wants less.
 
         Raises:
             InvalidInput: It would have no time at all.
         """
         if timeout_s is not None and not timeout_s > 0:
             raise InvalidInput(f"The timeout is {timeout_s:g} s; it must be more than 0.")
-        self.longest_s = longest_s = server.call_timeout_s or default_s
+        self.longest_s = longest_s
         """What it could have been."""
         self.timeout_s = longest_s if timeout_s is None else min(timeout_s, longest_s)
         self._began = time.monotonic()

@@ -70,6 +70,7 @@ class ErrandDesk:
         asker: Asker,
         *,
         extra: JsonObject | None,
+        is_listed: bool,
     ) -> Errand:
         """Make a call of what a server calls so, whether or not the registry knows it.
 
@@ -79,7 +80,7 @@ class ErrandDesk:
             InvalidInput: It would have no time at all.
         """
         target = await self._book.find_local(server, EntryKind.TOOL, local_name)
-        return self._call(target, local_name, arguments, asker, extra, is_listed=True)
+        return self._call(target, local_name, arguments, asker, extra, is_listed=is_listed)
 
     async def request(
         self,
@@ -147,7 +148,8 @@ class ErrandDesk:
         )
 
     def _deadline(self, target: Target, asker: Asker) -> Deadline:
-        return Deadline(target.server, asker.timeout_s, default_s=self._default_s)
+        longest_s = target.server.call_timeout_s or self._default_s
+        return Deadline(asker.timeout_s, longest_s=longest_s)
 
     async def _find_subject(
         self, server_name: ServerName, method: str, params: JsonObject

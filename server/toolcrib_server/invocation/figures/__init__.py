@@ -1,1 +1,1 @@
-"""What calls of each offer of a model measured lately: taken here, from records, summed up."""
+"""What calls of each offer of a model `measured`; `rolling` keeps it, `feed` reads the others'."""

@@ -17,7 +17,7 @@ from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryKind
 from toolcrib_server.selection.measured import Measurements
 
-from .figures import RollingFigures
+from .rolling import RollingFigures
 
 logger = logging.getLogger(__name__)
 

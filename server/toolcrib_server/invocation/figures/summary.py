@@ -16,7 +16,7 @@ from typing import Final
 from toolcrib_server.selection.change import Change, find_change, ranks
 from toolcrib_server.selection.measured import Figures
 
-from .figures import Measured
+from .measured import Measured
 
 _FORGIVEN_S: Final = 6 * 3600.0
 """By then a failure, or an answer, weighs half of what it did."""

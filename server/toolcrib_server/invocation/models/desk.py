@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from toolcrib_server.invocation.figures.feed import FiguresFeed
-from toolcrib_server.invocation.figures.figures import OfferFigures
+from toolcrib_server.invocation.figures.rolling import OfferFigures
 
 from .invoker import ModelInvoker
 from .picking import ModelPicker

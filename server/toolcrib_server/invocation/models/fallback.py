@@ -17,11 +17,10 @@ from toolcrib_registry.errors import (
     UpstreamError,
     UpstreamUnavailable,
 )
-from toolcrib_server.invocation.figures.figures import offer_key
+from toolcrib_server.invocation.figures.measured import offer_key
 from toolcrib_server.invocation.traffic.breakers import Breakers
 
-from .order import Failed, ModelOrder
-from .picking import Pick
+from .order import Failed, ModelOrder, Pick
 
 _MOST_TRIES = 4
 _PATIENCE_S = 5.0

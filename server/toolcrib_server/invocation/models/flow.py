@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 from toolcrib_registry.errors import AnswerCut, Peer, ToolcribError, UpstreamProtocolError
-from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.figures.measured import Measured
 from toolcrib_server.upstream.models.stream import ChatStream, Chunk
 from toolcrib_server.upstream.models.usage import Usage
 

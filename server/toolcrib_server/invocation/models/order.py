@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.invocation.figures.figures import Measured
+from toolcrib_server.invocation.figures.measured import Measured
 from toolcrib_server.selection.candidate import Candidate
 
-from .picking import Pick
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """An offer that may answer, and why it stands where it does."""
+
+    candidate: Candidate
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from toolcrib_registry.errors import BudgetExceeded, NotCallable, StoreError
 from toolcrib_registry.store import Store
 from toolcrib_registry.store.spending import Balance, Reservation
 from toolcrib_registry.types import EntryKind
-from toolcrib_server.invocation.figures.figures import OFFER_KEY, measured_in
+from toolcrib_server.invocation.figures.measured import OFFER_KEY, measured_in
 
 logger = logging.getLogger(__name__)
 

@@ -14,20 +14,15 @@ from toolcrib_registry.errors import ToolcribError, UpstreamTimeout
 from toolcrib_registry.store.spending import Reservation
 from toolcrib_registry.types import CallRecord
 from toolcrib_server.invocation.bodies.request import Needs
-from toolcrib_server.invocation.figures.figures import (
-    Measured,
-    OfferFigures,
-    offer_key,
-    shape_of_call,
-)
+from toolcrib_server.invocation.figures.measured import Measured, offer_key, shape_of_call
+from toolcrib_server.invocation.figures.rolling import OfferFigures
 from toolcrib_server.invocation.records.audit import AuditLog
-from toolcrib_server.invocation.schemas.arguments import shape_of
+from toolcrib_server.invocation.records.shapes import shape_of
 from toolcrib_server.invocation.traffic.breakers import Breakers
 from toolcrib_server.selection.candidate import Candidate
 from toolcrib_server.upstream.models.usage import Usage
 
-from .order import ModelOrder
-from .picking import Pick
+from .order import ModelOrder, Pick
 from .spending import Budgets
 
 _MOST_LONGER = 6

@@ -1,1 +1,1 @@
-"""What is written down of calls: audit records and spans. Shapes, never values."""
+"""What is written down of calls: audit records and spans. Shapes of arguments, never values."""

@@ -12,9 +12,9 @@ from typing import Any, Final
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import CallRecord
 from toolcrib_server.invocation.errands.errand import CALL, Account, Errand
-from toolcrib_server.invocation.schemas.arguments import shape_of
 
 from .audit import AuditLog
+from .shapes import shape_of
 from .telemetry import Telemetry
 
 FACTS_KEY: Final = "io.toolcrib/call"

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from toolcrib_registry.types import canonical_json
 from toolcrib_server.invocation.errands.errand import Errand
-from toolcrib_server.invocation.schemas.output import with_meta
 
+from .marking import with_meta
 from .weighing import weigh_json
 
 AGE_KEY: Final = "io.toolcrib/ageMs"

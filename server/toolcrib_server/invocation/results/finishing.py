@@ -10,11 +10,11 @@ import anyio.to_thread
 from toolcrib_registry.errors import InvalidResult
 from toolcrib_server.invocation.errands.errand import CALL, Account, Errand
 from toolcrib_server.invocation.rules.policy import OutputCheck
-from toolcrib_server.invocation.schemas.output import marked
 from toolcrib_server.invocation.traffic.meter import PathMeter
 
 from .cache import ResultCache
 from .cutting import cut, read_whole, weigh
+from .marking import marked
 from .shelf import ResultShelf
 
 
@@ -67,7 +67,10 @@ class Finish:
         account.bytes = weight.total
         if not limit or errand.is_whole or weight.total <= limit:
             return result
-        whole = await anyio.to_thread.run_sync(partial(read_whole, result, weight, limit=limit))
+        tool = errand.target.tool
+        promised = errand.is_listed and tool is not None and tool.output_schema is not None
+        read = partial(read_whole, result, weight, limit=limit, promised=promised)
+        whole = await anyio.to_thread.run_sync(read)
         kept = self.shelf.put(
             errand.asker.principal,
             whole.text,
@@ -76,6 +79,4 @@ class Finish:
         )
         account.marks.append("cut")
         self._meter.cuts[errand.target.server.name] += 1
-        tool = errand.target.tool
-        promises = errand.is_listed and tool is not None and tool.output_schema is not None
-        return cut(result, whole, kept, tool=errand.called, promises=promises)
+        return cut(result, whole, kept, tool=errand.called)

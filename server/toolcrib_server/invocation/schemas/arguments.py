@@ -94,7 +94,7 @@ def _missing(path: str, error: ValidationError) -> ArgumentProblem:
 
 
 def _wrong_type(path: str, error: ValidationError) -> ArgumentProblem:
-    found = _json_type(error.instance)
+    found = json_type(error.instance)
     return ArgumentProblem(path, f"is {found}", _expectation({"type": error.validator_value}))
 
 
@@ -124,7 +124,7 @@ def _no_branch(path: str, error: ValidationError) -> ArgumentProblem:
     expected = " or ".join(map(_expectation, cast("Sequence[object]", error.validator_value)))
     if meant or not expected.strip():
         return ArgumentProblem(path, _cut(error.message))
-    return ArgumentProblem(path, f"is {_json_type(error.instance)}", expected)
+    return ArgumentProblem(path, f"is {json_type(error.instance)}", expected)
 
 
 _DESCRIBE: Mapping[str, Callable[[str, ValidationError], ArgumentProblem]] = {
@@ -149,7 +149,8 @@ def _expectation(schema: object) -> str:
     return " or ".join(map(str, named))
 
 
-def _json_type(value: object) -> str:
+def json_type(value: object) -> str:
+    """Name a decoded value's type as JSON Schema does."""
     names = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}
     if value is None:
         return "null"
@@ -158,17 +159,3 @@ def _json_type(value: object) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
-
-
-def shape_of(arguments: JsonObject) -> dict[str, str]:
-    """Describe arguments by type and size alone, for the audit record."""
-    if not isinstance(arguments, Mapping):
-        return {"": _shape(arguments)}  # not what they should be
-    return {str(key)[:64]: _shape(value) for key, value in list(arguments.items())[:32]}
-
-
-def _shape(value: object) -> str:
-    if isinstance(value, str | list | dict):
-        sized = cast("Sequence[object]", value)
-        return f"{_json_type(sized)}({len(sized)})"
-    return _json_type(value)

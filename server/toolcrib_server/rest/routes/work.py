@@ -15,6 +15,7 @@ from toolcrib_registry import wire
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Entry, EntryId, EntryKind, ServerName
 from toolcrib_server.guard import Principal
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.invocation.results.shelf import PREFIX
 from toolcrib_server.rest.deps import Admin, Deps, Parts, User
 from toolcrib_server.rest.mapping.calls import call_out, page_out, report_out
@@ -121,9 +122,7 @@ async def call(parts: Parts, user: User, given: wire.CallIn) -> wire.CallOut:
     result = await parts.invoker.call(
         given.name,
         given.arguments,
-        face="rest",
-        principal=user.name,
-        timeout_s=given.timeout_s,
+        Asker(face="rest", principal=user.name, timeout_s=given.timeout_s),
         whole=True,
     )
     return call_out(given.name, result, duration_ms=1000 * (time.monotonic() - started))

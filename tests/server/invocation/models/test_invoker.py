@@ -19,7 +19,8 @@ from toolcrib_registry.errors import (
     UpstreamUnavailable,
 )
 from toolcrib_registry.types import Launch
-from toolcrib_server.invocation.figures.figures import RollingFigures, offer_key
+from toolcrib_server.invocation.figures.measured import offer_key
+from toolcrib_server.invocation.figures.rolling import RollingFigures
 from toolcrib_server.upstream.models.testing import WORDS
 
 pytestmark = pytest.mark.anyio

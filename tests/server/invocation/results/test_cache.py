@@ -52,7 +52,7 @@ def errand(
         "given": {"b": 1, "a": [2]},
         "send": nobody,
         "asker": Asker(face="test", principal=principal, interaction=interaction),
-        "deadline": Deadline(SERVER, None, default_s=60),
+        "deadline": Deadline(None, longest_s=60),
     }
     return Errand(**{**given, **changes})
 

@@ -12,8 +12,8 @@ from toolcrib_registry.errors import InvalidResult, NotFound, ResultTooLarge
 from toolcrib_registry.types import HttpTransport, Server, ServerName
 from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.invocation.results.cutting import CUT_KEY, cut, read_whole, weigh
+from toolcrib_server.invocation.results.marking import PROBLEMS_KEY
 from toolcrib_server.invocation.results.shelf import PAGE_KEY, ResultShelf
-from toolcrib_server.invocation.schemas.output import PROBLEMS_KEY
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +56,15 @@ async def test_a_result_that_fits_is_untouched(house_in, start_workshop):
         assert CUT_KEY not in result.get("_meta", {})
 
 
+async def read_on(house: Any, uri: str) -> str:
+    text = ""
+    while uri:
+        read = house.invoker.read_result(uri, principal="me")
+        text += read["contents"][0]["text"]
+        uri = read["_meta"][PAGE_KEY].get("next")
+    return text
+
+
 @pytest.mark.parametrize("listed", [True, False])
 async def test_large_structured_content_is_an_error_only_where_its_tool_was_listed(
     house_in, start_workshop, listed: bool
@@ -68,21 +77,35 @@ async def test_large_structured_content_is_an_error_only_where_its_tool_was_list
         # Clients refuse promised content that is absent; of `call_tool` none is promised.
         assert result.get("isError", False) is listed
         assert "structuredContent" not in result
-        assert "the call succeeded" in result["content"][1]["text"]
-        uri, text = result["_meta"][CUT_KEY]["uri"], ""
-        while uri:
-            read = house.invoker.read_result(uri, principal="me")
-            text += read["contents"][0]["text"]
-            uri = read["_meta"][PAGE_KEY].get("next")
+        # What is marked as an error says first that it is none.
+        assert "the call succeeded" in result["content"][0 if listed else 1]["text"]
+        text = await read_on(house, result["_meta"][CUT_KEY]["uri"])
         assert json.loads(text) == {"rows": list(range(50_000))}
+        (record,) = await house.records()
+        assert record.outcome == "ok", "whatever it is marked as, the tool has not failed"
+
+
+async def test_promised_content_that_fits_stays_though_little_room_is_left(
+    house_in, start_workshop
+):
+    # With its twin as text it is twice the limit; by itself it fits.
+    async with house_in({"*": {"inline_bytes": 21_000}}) as house:
+        await house.add(start_workshop().server())
+        result = await house.invoker.call(
+            "shop__table", {"rows": 3_000}, Asker(face="mcp", principal="me"), listed=True
+        )
+        assert result["structuredContent"] == {"rows": list(range(3_000))}
+        assert not result.get("isError")
+        text = await read_on(house, result["_meta"][CUT_KEY]["uri"])
+        assert json.loads(text) == {"rows": list(range(3_000))}
 
 
 def cut_whole(result: dict[str, Any], limit: int, *, promises: bool = False) -> dict[str, Any]:
-    whole = read_whole(result, weigh(result), limit=limit)
+    whole = read_whole(result, weigh(result), limit=limit, promised=promises)
     kept = ResultShelf().put(
         "me", whole.text, media_type=whole.media_type, page_bytes=whole.page_bytes
     )
-    return cut(result, whole, kept, tool="shop__read", promises=promises)
+    return cut(result, whole, kept, tool="shop__read")
 
 
 def test_what_is_no_text_stays() -> None:
@@ -119,6 +142,17 @@ def test_a_twin_of_the_text_is_not_told_twice() -> None:
     assert len(small["content"]) == 1, "all is shown: there is nothing to read on"
     assert json.loads(small["content"][0]["text"]) == value
     assert "structuredContent" not in small
+
+
+def test_what_is_marked_as_an_error_for_its_form_always_says_so_first() -> None:
+    value = {"n": [1] * 700}
+    written = json.dumps(value, separators=(",", ":"))
+    result = {"content": [{"type": "text", "text": written}], "structuredContent": value}
+    small = cut_whole(result, 2000, promises=True)
+    assert small["isError"] is True
+    note, text = small["content"]
+    assert "the call succeeded" in note["text"]
+    assert json.loads(text["text"]) == value
 
 
 async def test_a_result_of_100_mb_is_refused_or_cut_as_the_limit_says(house_in, raw_server):

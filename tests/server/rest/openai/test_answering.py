@@ -13,7 +13,7 @@ from toolcrib_registry.errors import RateLimited
 from toolcrib_registry.types import Model, Offer
 from toolcrib_server.chat.flow import ChatFlow
 from toolcrib_server.chat.reply import Prepared
-from toolcrib_server.invocation.models.picking import Pick
+from toolcrib_server.invocation.models.order import Pick
 from toolcrib_server.rest.openai.answering import StreamedAnswer, WholeAnswer
 from toolcrib_server.selection.candidate import Candidate
 from toolcrib_server.upstream.models.stream import Chunk

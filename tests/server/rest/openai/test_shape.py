@@ -86,7 +86,7 @@ def test_codes_are_those_that_programs_look_for(problem, kind, code):
 
 def test_words_of_others_do_not_split_headers():
     from toolcrib_registry.types import Model, Offer
-    from toolcrib_server.invocation.models.picking import Pick
+    from toolcrib_server.invocation.models.order import Pick
     from toolcrib_server.selection.candidate import Candidate
 
     offer = Offer(provider="a\r\nset-cookie: x", remote_model="m")

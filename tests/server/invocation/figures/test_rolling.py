@@ -10,7 +10,8 @@ import pytest
 from toolcrib_migrations import open_store
 from toolcrib_registry.types import CallRecord, EntryId
 from toolcrib_server.invocation.figures.feed import FiguresFeed
-from toolcrib_server.invocation.figures.figures import Measured, RollingFigures, shape_of_call
+from toolcrib_server.invocation.figures.measured import Measured, shape_of_call
+from toolcrib_server.invocation.figures.rolling import RollingFigures
 from toolcrib_server.invocation.figures.summary import summarise
 
 pytestmark = pytest.mark.anyio
