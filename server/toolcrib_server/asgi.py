@@ -21,7 +21,7 @@ from .guard import LOOPBACK_HOSTS, ApiKey, BodyGuard, HostGuard, KeyGuard, KeyRi
 from .rest.app import build_api
 from .rest.deps import Deps, Standing, not_stopping
 from .rest.openai import OpenAIShape
-from .runtime import Runtime, read_version, run_background
+from .runtime import Runtime, end_process, read_version, run_background
 from .settings import Settings
 
 
@@ -114,7 +114,10 @@ class _Server(uvicorn.Server):
 
 
 async def serve(runtime: Runtime, listener: socket.socket) -> None:
-    """Serve both faces on a bound socket until a signal ends it; the second ends it at once."""
+    """Serve both faces on a bound socket until a signal ends it, and with it the process.
+
+    The second signal ends it at once.
+    """
     stopping = anyio.Event()
     app = build_app(runtime, stopping=stopping.is_set)
     server = _Server(
@@ -132,10 +135,11 @@ async def serve(runtime: Runtime, listener: socket.socket) -> None:
         runtime.endpoints.stop()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_background, runtime)
         tasks.start_soon(_stop_on_signal, server, stop)
+        tasks.start_soon(run_background, runtime)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
+        await end_process(runtime, 0)
 
 
 async def _stop_on_signal(server: uvicorn.Server, stop: Callable[[], None]) -> None:

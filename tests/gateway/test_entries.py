@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import ResourceLink
 
 from toolcrib_registry.types import (
@@ -66,6 +66,12 @@ def desk(name: str) -> MCPServer:
     def page(number: str) -> str:
         """A page."""
         return f"page {number} of {name}"
+
+    @server.tool()
+    async def touch(ctx: Context) -> str:
+        """Change what both have."""
+        await ctx.notify_resource_updated("shared://readme")
+        return "touched"
 
     @server.tool()
     def point() -> ResourceLink:
@@ -229,17 +235,64 @@ async def test_a_resource_keeps_its_uri_and_says_whose_it_is(front):
     owners = [(each["uri"], each["_meta"][SERVER_KEY]) for each in listed]
     assert owners == [
         ("left://about", "left"),
-        ("shared://readme", "left"),
+        ("toolcrib://servers/left/shared://readme", "left"),
         ("right://about", "right"),
-        ("shared://readme", "right"),
+        ("toolcrib://servers/right/shared://readme", "right"),
     ]
     assert await front.read("right://about") == "about right"
+
+
+async def test_every_listed_uri_is_one_of_its_own_and_read_without_a_question(front):
+    for each in (await front.send("resources/list"))["resources"]:
+        read = await front.send("resources/read", uri=each["uri"])
+        (content,) = read["contents"]
+        assert content["uri"] == each["uri"]
+        assert each["_meta"][SERVER_KEY] in content["text"]
+    templates = (await front.send("resources/templates/list"))["resourceTemplates"]
+    shapes = [each["uriTemplate"] for each in templates]
+    assert len(set(shapes)) == len(shapes) == 4
+    for each in templates:
+        uri = each["uriTemplate"].replace("{number}", "5")
+        assert (await front.read(uri)).endswith(f"5 of {each['_meta'][SERVER_KEY]}")
+
+
+async def test_an_address_stays_good_when_nobody_else_has_the_uri_any_more(front):
+    left = "toolcrib://servers/left/shared://readme"
+    front.runtime.store.remove_server(ServerName("right"), actor="test")
+    await front.runtime.describe()
+    uris = [each["uri"] for each in (await front.send("resources/list"))["resources"]]
+    assert uris == ["left://about", "shared://readme"]
+    assert await front.read(left) == await front.read("shared://readme") == "readme of left"
+    await front.fail("resources/read", -32602, uri="toolcrib://servers/right/shared://readme")
+    for odd in ("toolcrib://servers/", "toolcrib://servers/left", "toolcrib://servers/left/"):
+        await front.fail("resources/read", -32602, uri=odd)
+
+
+async def test_a_resource_of_a_servers_own_that_looks_like_an_address_is_no_other_ones(front):
+    theirs = "toolcrib://servers/left/shared://readme"
+    definition = {"uri": theirs, "name": "readme"}
+    name = qualified_name("evil", theirs)
+    add_catalogue(
+        front,
+        "evil",
+        [Resource(name=name, server=ServerName("evil"), local_name=theirs, definition=definition)],
+    )
+    await front.runtime.describe()
+    listed = {
+        each["uri"]: each["_meta"][SERVER_KEY]
+        for each in (await front.send("resources/list"))["resources"]
+    }
+    assert listed[theirs] == "left"
+    assert listed[f"toolcrib://servers/evil/{theirs}"] == "evil"
 
 
 async def test_a_uri_of_two_servers_is_refused_until_one_is_named(front):
     error = await front.fail("resources/read", -32602, uri="shared://readme")
     assert "left, right" in error.message
-    assert error.data == {"uri": "shared://readme", "servers": ["left", "right"]}
+    uris = [f"toolcrib://servers/{name}/shared://readme" for name in ("left", "right")]
+    assert error.data == {"uri": "shared://readme", "servers": ["left", "right"], "uris": uris}
+    assert uris[1] in error.message
+    assert await front.read(uris[1]) == "readme of right"
     meant = {"_meta": {SERVER_KEY: "right"}}
     assert await front.read("shared://readme", **meant) == "readme of right"
     unknown = {"_meta": {SERVER_KEY: "rigth"}}
@@ -251,6 +304,10 @@ async def test_a_template_tells_whose_a_uri_is(front):
     assert await front.read("left://note/5") == "note 5 of left"
     error = await front.fail("resources/read", -32602, uri="shared://page/5")
     assert "left, right" in error.message
+    assert [await front.read(uri) for uri in error.data["uris"]] == [
+        "page 5 of left",
+        "page 5 of right",
+    ]
 
 
 async def test_what_a_tool_linked_to_is_read_from_its_server(front):
@@ -373,6 +430,15 @@ async def test_each_list_is_told_of_when_it_changes_and_only_then(front):
         }
         await prompts.wait(3)
         assert {method for method, _ in prompts.told[1:]} == {"notifications/prompts/list_changed"}
+
+
+async def test_a_resource_is_listened_to_under_the_name_that_the_client_gave_it(front):
+    right = "toolcrib://servers/right/shared://readme"
+    async with listening(front, {"resourceSubscriptions": [right]}) as ear:
+        assert ear.told[0][1] == {"notifications": {"resourceSubscriptions": [right]}}
+        await front.send("tools/call", name="call_tool", arguments={"name": "left__touch"})
+        await front.send("tools/call", name="call_tool", arguments={"name": "right__touch"})
+        assert (await ear.wait(2))[1:] == [("notifications/resources/updated", {"uri": right})]
 
 
 async def test_what_nobody_has_is_not_agreed_to_and_an_empty_wish_ends(front):

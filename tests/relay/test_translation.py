@@ -46,7 +46,10 @@ def test_results_of_other_kinds_keep_their_kind():
 def test_a_modern_servers_words_about_itself_come_through():
     raw: dict[str, Any] = {
         "supportedVersions": ["2026-07-28"],
-        "capabilities": {"tools": {}, "extensions": {"example.org/x": {"a": 1}}},
+        "capabilities": {
+            "tools": {"listChanged": True},
+            "extensions": {"example.org/x": {"a": 1}},
+        },
         "instructions": "Ask.",
         "ttlMs": 5000,
         "cacheScope": "public",
@@ -60,10 +63,20 @@ def test_a_modern_servers_words_about_itself_come_through():
 
 
 def test_tasks_of_the_handshake_are_not_offered_to_who_means_others_by_them():
-    raw = {"capabilities": {"tools": {}, "tasks": {"list": {}}}, "serverInfo": {"name": "n"}}
+    raw = {"capabilities": {"completions": {}, "tasks": {"list": {}}}, "serverInfo": {"name": "n"}}
     greeting = Greeting(protocol_version="2025-11-25", raw=raw)
-    assert greet(greeting, MODERN)["capabilities"] == {"tools": {}}
+    assert greet(greeting, MODERN)["capabilities"] == {"completions": {}}
     assert greet(greeting, OLD)["capabilities"] == raw["capabilities"]
+
+
+@pytest.mark.parametrize("said", [{}, {"listChanged": False}, {"subscribe": True}, True, None])
+def test_changes_of_every_list_that_there_is_are_announced(said):
+    raw = {"capabilities": {"resources": said}, "serverInfo": {"name": "n"}}
+    greeting = Greeting(protocol_version="2025-11-25", raw=raw)
+    for client in (MODERN, OLD):
+        (offered,) = greet(greeting, client)["capabilities"].values()
+        assert offered["listChanged"] is True
+        assert ("subscribe" in offered) == (said == {"subscribe": True})
 
 
 def test_a_server_says_where_it_is_served_and_a_catalogue_is_not():

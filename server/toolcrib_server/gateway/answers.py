@@ -27,14 +27,15 @@ from .sentences import (
     say_nothing_fits,
     say_nothing_found,
     say_read,
+    say_rerank_off,
     say_stale,
+    say_steps,
     say_unanswered,
     say_unwanted,
 )
 
 _SHOWN_NAMES: Final = 5
 _LISTED_NAMES: Final = 20
-_SHOWN_STEP_CHARS: Final = 80
 _NO_ENTRIES: Final[Mapping[EntryId, Entry]] = {}
 
 CountTokens = Callable[[str], int]
@@ -155,13 +156,11 @@ class _Sheet:
             view |= {"lexicalOnly": True, "lexicalOnlyReason": answer.lexical_only}
         if answer.likelihood is not None:
             view["likelihood"] = round(answer.likelihood, 3)
-        if self.wanted.explain and answer.grounds is not None:
-            view["grounds"] = {
-                "errorRate": answer.grounds.error_rate,
-                "basis": str(answer.grounds),
-            }
+        view |= self._grounded() if self.wanted.explain else {}
         if answer.steps:
             view["steps"] = list(answer.steps)
+        if answer.step_likelihoods:
+            view["stepLikelihoods"] = [round(each, 3) for each in answer.step_likelihoods]
         view |= self._understood()
         if self.wanted.explain and answer.unwanted:
             view["unwanted"] = list(answer.unwanted)
@@ -176,6 +175,18 @@ class _Sheet:
             view["detail"] = self.wanted.detail.value
         if len(found) < len(answer.found):
             view["omitted"] = len(answer.found) - len(found)
+        return view
+
+    def _grounded(self) -> dict[str, Any]:
+        """Say what the answer as a whole rests on, and what had no part in it."""
+        answer, view = self.answer, dict[str, Any]()
+        if answer.rerank_off:
+            view["rerankOff"] = answer.rerank_off
+        if answer.grounds is not None:
+            view["grounds"] = {
+                "errorRate": answer.grounds.error_rate,
+                "basis": str(answer.grounds),
+            }
         return view
 
     def _understood(self) -> dict[str, Any]:
@@ -247,6 +258,7 @@ class _Sheet:
             yield from (self.block(place, one) for place, one in enumerate(found))
         if self.wanted.explain:
             yield from say_unwanted(answer)
+            yield from say_rerank_off(answer)
         if self.wanted.explain and answer.grounds is not None:
             yield say_grounds(answer)
         if self.is_lowered:
@@ -295,8 +307,7 @@ def _headlines(answer: Answer, *, explained: bool) -> Iterator[str]:
     yield from say_lexical_only(answer)
     yield from say_read(answer, explained=explained)
     if answer.steps and answer.found:
-        steps = (f"{n}. {_cut(step)}" for n, step in enumerate(answer.steps, start=1))
-        yield f"Steps: {' '.join(steps)}"
+        yield f"Steps: {' '.join(say_steps(answer, is_cut=True))}"
         yield from say_unanswered(answer)
 
 
@@ -325,10 +336,6 @@ def _line(result: Mapping[str, Any]) -> str:
 def _names(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN_NAMES
     return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_STEP_CHARS else text[: _SHOWN_STEP_CHARS - 1] + "…"
 
 
 def _compact(value: object) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from toolcrib_registry.store import Store
 from toolcrib_server.invocation.invoker import Invoker
+from toolcrib_server.relay.news import News
 
 from .following import Following
 from .handlers import MetaTools
 from .holdings import Shelf
 from .lists import Lists
-from .news import News
 from .relaying import EntryRelay, FindServer
 from .service import MetaService, Parts, Reach
 from .sources import Links, Sources
@@ -20,13 +20,17 @@ def build_service(
     *,
     meta: MetaTools,
     links: Links,
+    news: News,
     find_server: FindServer,
     invoker: Invoker,
     reach: Reach,
     version: str,
 ) -> MetaService:
-    """Build it. ``links`` are those that the tools of ``meta`` give out."""
-    shelf, news = Shelf(store), News()
+    """Build it. ``links`` are those that the tools of ``meta`` give out.
+
+    ``news`` is of the prompts and resources of all servers.
+    """
+    shelf = Shelf(store)
     sources = Sources(store, shelf, links)
     parts = Parts(
         meta=meta,

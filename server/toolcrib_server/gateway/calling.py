@@ -8,7 +8,7 @@ from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.answers.wish import read_wish
 from toolcrib_server.chat.request import ChatRequest
-from toolcrib_server.invocation.models.picking import AUTO, read_objective
+from toolcrib_server.invocation.models.objectives import AUTO, read_objective
 from toolcrib_server.invocation.schemas.arguments import ArgumentCheck
 from toolcrib_server.selection.constraint import Constraints
 

@@ -121,6 +121,7 @@ _SEARCH_OUTPUT: Final[Mapping[str, Any]] = {
         "grounds": {"type": "object"},
         "steps": {"type": "array", "items": {"type": "string"}},
         "unanswered": {"type": "array", "items": {"type": "integer"}},
+        "stepLikelihoods": {"type": "array", "items": {"type": "number"}},
         "unwanted": {"type": "array", "items": {"type": "string"}},
         "groups": {"type": "array", "items": {"type": "object"}},
         "detail": {"type": "string"},

@@ -15,9 +15,10 @@ from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.types import JsonObject, ServerName
 from toolcrib_server.downstream.service import Client, Notify, RpcError
 from toolcrib_server.downstream.subscription import ACKNOWLEDGED
+from toolcrib_server.relay.news import WORDS, News
+from toolcrib_server.upstream.messages.incoming import RESOURCE_UPDATED
 
 from .errors import INVALID_PARAMS
-from .news import WORDS, News
 from .relaying import FindServer, speaker
 from .sources import Sources, name_task, split_task
 
@@ -29,6 +30,8 @@ _AGREE_S: Final = 15.0
 _MOST: Final = 1_000
 
 _Part = dict[str, list[str]]
+_Names = dict[str, list[str]]
+"""What the client calls each URI of a server's, which may be an address, or both."""
 
 
 class Following:
@@ -46,8 +49,8 @@ class Following:
             RpcError: More is wanted than can be listened to.
         """
         lists = {word: name for word, name in WORDS.items() if wanted.get(word) is True}
-        parts = await self._parts(wanted, client)
-        voices = [_Voice(server, part, notify) for server, part in parts.items()]
+        parts, names = await self._parts(wanted, client)
+        voices = [_Voice(server, part, names[server], notify) for server, part in parts.items()]
         with self._news.listening() as ear:
             async with anyio.create_task_group() as tasks:
                 for voice in voices:
@@ -60,26 +63,32 @@ class Following:
                 if lists:
                     await ear.follow(lists.values(), notify)
 
-    async def _parts(self, wanted: JsonObject, client: Client) -> Mapping[ServerName, _Part]:
-        """Say which server is to be listened to for what."""
+    async def _parts(
+        self, wanted: JsonObject, client: Client
+    ) -> tuple[Mapping[ServerName, _Part], Mapping[ServerName, _Names]]:
+        """Say which server is to be listened to for what, and how the client calls that."""
         parts: dict[ServerName, _Part] = defaultdict(lambda: defaultdict(list))
-        for uri in _texts(wanted, URIS):
+        names: dict[ServerName, _Names] = defaultdict(lambda: defaultdict(list))
+        for called in _texts(wanted, URIS):
             try:
-                parts[await self._sources.who_has(uri, {}, client)][URIS].append(uri)
+                server, uri = await self._sources.locate(called, {}, client)
             except RpcError:
                 continue  # what nobody has is not agreed to
+            names[server][uri].append(called)
+            parts[server][URIS] = list(names[server])
         for named in _texts(wanted, TASKS):
             if found := split_task(named):
                 parts[found[0]][TASKS].append(found[1])
-        return parts
+        return parts, names
 
 
 class _Voice:
     """One server, on behalf of one client."""
 
-    def __init__(self, server: ServerName, part: _Part, notify: Notify) -> None:
+    def __init__(self, server: ServerName, part: _Part, names: _Names, notify: Notify) -> None:
         self._server = server
         self._part = part
+        self._names = names
         self._notify = notify
         self.agreed: JsonObject = {}
         self.settled = anyio.Event()
@@ -103,13 +112,26 @@ class _Voice:
         await self.may_speak.wait()
         if method == _TASK_NOTICE:
             params = {**params, "taskId": name_task(self._server, str(params.get("taskId")))}
-        await self._notify(method, params)
+        if method == RESOURCE_UPDATED:
+            for called in self._called(str(params.get("uri"))):
+                await self._notify(method, {**params, "uri": called})
+        else:
+            await self._notify(method, params)
+
+    def _called(self, uri: str) -> list[str]:
+        """Say how the client calls a URI, which may be a part of one that it named."""
+        if uri in self._names:
+            return self._names[uri]
+        holding = ((whole, c) for whole, c in self._names.items() if uri.startswith(whole))
+        parts = [each + uri.removeprefix(whole) for whole, called in holding for each in called]
+        return list(dict.fromkeys(parts)) or [uri]
 
     @property
     def agreement(self) -> _Part:
         """What is agreed, in the client's words."""
         tasks = [name_task(self._server, str(task)) for task in self.agreed.get(TASKS) or ()]
-        return {URIS: list(self.agreed.get(URIS) or ()), TASKS: tasks}
+        uris = [called for uri in self.agreed.get(URIS) or () for called in self._called(str(uri))]
+        return {URIS: uris, TASKS: tasks}
 
 
 async def _agree(voices: list[_Voice]) -> None:

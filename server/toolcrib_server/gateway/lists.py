@@ -18,6 +18,7 @@ from toolcrib_registry.types import EntryId, EntryKind, JsonObject, OwnedEntry, 
 from toolcrib_server.downstream.service import RpcError
 from toolcrib_server.selection.brief import reasons_of
 
+from .addresses import address, split_address
 from .errors import INVALID_PARAMS
 from .holdings import Holdings, Shelf
 from .rendering import safe_to_show
@@ -71,7 +72,7 @@ class Lists:
         result: dict[str, Any] = {
             "resultType": "complete",
             wanted.key: [
-                _render(entry, wanted)
+                _render(entry, wanted, holdings)
                 for entry in entries
                 if self._may_use(principal, holdings.servers[entry.server], entry)
             ],
@@ -106,11 +107,14 @@ def _start(ids: Sequence[EntryId], cursor: object, kind: EntryKind) -> int:
     return bisect_right(ids, cursor)
 
 
-def _render(entry: OwnedEntry, wanted: _List) -> JsonObject:
+def _render(entry: OwnedEntry, wanted: _List, holdings: Holdings) -> JsonObject:
     """Show an entry as its server listed it, under the name that it has here."""
     definition = entry.definition
     said: dict[str, Any] = {**safe_to_show(definition, reasons_of(entry))}
     if entry.kind is EntryKind.PROMPT:
         return {**said, "name": entry.name}
     meta = {**cast("JsonObject", definition.get("_meta") or {}), SERVER_KEY: entry.server}
-    return {**said, wanted.identity: definition[wanted.identity], "_meta": meta}
+    uri = definition[wanted.identity]
+    is_one = len(holdings.owners.get(entry.local_name, ())) <= 1 and split_address(uri) is None
+    named = uri if is_one else address(entry.server, uri)
+    return {**said, wanted.identity: named, "_meta": meta}

@@ -15,14 +15,16 @@ from toolcrib_registry.errors import ToolcribError, UpstreamProtocolError
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import EntryKind, JsonObject, OwnedEntry, ServerName
 from toolcrib_server.downstream.service import Client, Request, RpcError, Service
-from toolcrib_server.invocation.invoker import READ_RESOURCE, Invoker
+from toolcrib_server.invocation.errands.errand import READ_RESOURCE, Asker
+from toolcrib_server.invocation.invoker import Invoker
 from toolcrib_server.invocation.results.shelf import PREFIX
 from toolcrib_server.relay.errors import NOT_FOUND_BEFORE, to_rpc_error
 from toolcrib_server.relay.inputs import Inputs
 from toolcrib_server.relay.questions import can_be_asked
-from toolcrib_server.relay.translation import complete
+from toolcrib_server.relay.translation import complete, knows_output_schemas
 from toolcrib_server.upstream.messages.interaction import Interaction
 
+from .addresses import address
 from .errors import INVALID_PARAMS
 from .sources import Links, Sources, links_in, name_task
 
@@ -63,13 +65,15 @@ class ToolRelay:
             return await self._invoker.call(
                 tool,
                 arguments,
-                face=face,
-                principal=request.client.principal,
-                meta=request.params.get("_meta"),
-                interaction=interaction,
+                Asker(
+                    face=face,
+                    principal=request.client.principal,
+                    meta=request.params.get("_meta"),
+                    interaction=interaction,
+                    takes_input=True,
+                ),
                 extra=extra,
-                takes_input=True,
-                listed=listed,
+                listed=listed and knows_output_schemas(request.client),
             )
 
         try:
@@ -166,4 +170,16 @@ class EntryRelay:
         if "taskId" in source.params and "taskId" in result:
             return {**result, "taskId": request.params["taskId"]}
         self._links.note(request.client.principal, source.server, links_in(result))
+        if request.method == READ_RESOURCE and source.params["uri"] != request.params["uri"]:
+            return _addressed(result, source.server)
         return result
+
+
+def _addressed(result: JsonObject, server: ServerName) -> JsonObject:
+    """Name what was read as it was asked for: by an address."""
+    contents = result.get("contents")
+    if not isinstance(contents, list):
+        return result
+    read = cast("list[JsonObject]", contents)
+    named = [{**each, "uri": address(server, str(each.get("uri")))} for each in read]
+    return {**result, "contents": named}

@@ -12,6 +12,7 @@ from toolcrib_server.selection.reading import SplitBy
 from toolcrib_server.selection.selector import Answer, Found
 
 _SPLITTERS: Final = {SplitBy.ASKER: "whoever asked", SplitBy.RULES: "rules"}
+_SHOWN_STEP_CHARS: Final = 80
 NOTHING_FITS: Final = "Nothing in the registry seems to fit."
 _KNOWN_BY: Final = {"use": ", as calls show", "schema": ", as schemas suggest"}
 
@@ -63,6 +64,12 @@ def say_lexical_only(answer: Answer) -> Iterator[str]:
         yield f"Found by words alone, not by meaning: {answer.lexical_only}"
 
 
+def say_rerank_off(answer: Answer) -> Iterator[str]:
+    """Say that the second stage is off, and why."""
+    if answer.rerank_off:
+        yield f"The second stage is off. {answer.rerank_off}"
+
+
 def say_read(answer: Answer, *, explained: bool) -> Iterator[str]:
     """Say how the query was understood, where that is not as it was asked."""
     if answer.notice:
@@ -89,6 +96,16 @@ def say_needed(found: Found, *, names: str) -> str:
 def say_stale(since: datetime) -> str:
     """Say that what is known of an entry may be old."""
     return f"stale: its server could not be reached since {since:%Y-%m-%d %H:%M} UTC"
+
+
+def say_steps(answer: Answer, *, is_cut: bool = False) -> Iterator[str]:
+    """Say each step, and how likely it is that something fits it where that is known."""
+    chances = [f" (something fits: {each:.0%})" for each in answer.step_likelihoods]
+    for place, step in enumerate(answer.steps):
+        shown = step
+        if is_cut and len(step) > _SHOWN_STEP_CHARS:
+            shown = step[: _SHOWN_STEP_CHARS - 1] + "…"
+        yield f"{place + 1}. {shown}{chances[place] if chances else ''}"
 
 
 def say_unanswered(answer: Answer) -> Iterator[str]:

@@ -13,8 +13,9 @@ import anyio.to_thread
 
 from toolcrib_registry.errors import ToolcribError
 from toolcrib_registry.store import Store
-from toolcrib_registry.types import Counts, JsonObject, Revision, Server
+from toolcrib_registry.types import Counts, JsonObject, Server
 from toolcrib_server.downstream.service import Client, Notify, Request, RpcError
+from toolcrib_server.relay.news import TOOLS, News
 from toolcrib_server.relay.profiles import profile_of
 from toolcrib_server.upstream.messages.interaction import Profile
 
@@ -24,7 +25,6 @@ from .following import Following
 from .handlers import MetaTools
 from .holdings import Shelf
 from .lists import LIST_TTL_MS, LISTS, Lists
-from .news import PROMPTS, RESOURCES, TOOLS, News, lists_in
 from .relaying import EntryRelay
 
 FRESH: Final = {"ttlMs": LIST_TTL_MS, "cacheScope": "public"}
@@ -45,8 +45,6 @@ RELAYED: Final = (
     "tasks/update",
     "tasks/cancel",
 )
-_MOST_CHANGES: Final = 1_000
-_MOST_BYTES: Final = 1_000_000
 
 Answer = Callable[[Request], Awaitable[JsonObject]]
 
@@ -88,8 +86,6 @@ class MetaService:
         self._instructions = ""
         self._tools: list[dict[str, Any]] = []
         self._schemas: dict[str, Mapping[str, Any]] = {}
-        self._told: Revision | None = None
-        """Up to where those who listen know of changes."""
         self._answers: dict[str, Answer] = {
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
@@ -109,15 +105,6 @@ class MetaService:
             self._schemas = {tool["name"]: tool["inputSchema"] for tool in tools}
             self._parts.meta.define(tools)
             self._parts.news.tell({TOOLS})
-        since, self._told = self._told, counts.head
-        if since is not None and since < counts.head and self._parts.news.is_heard:
-            changed = await anyio.to_thread.run_sync(self._changed, since, counts.head)
-            self._parts.news.tell(changed)
-
-    def _changed(self, since: Revision, head: Revision) -> set[str]:
-        changes = self._store.list_changes(since=since, limit=_MOST_CHANGES, most_bytes=_MOST_BYTES)
-        are_all = bool(changes) and changes[-1].revision >= head
-        return lists_in(changes) if are_all else {PROMPTS, RESOURCES}
 
     async def discover(self, client: Client) -> JsonObject:  # the same for all
         """Say what there is."""

@@ -1,8 +1,8 @@
 """Which server has what a client asks for: a prompt, a resource, a task.
 
 A prompt is asked for as ``server__prompt``. A resource keeps the URI its server gave it: whose it
-is follows from who lists it, who gave it out, or whose template it fits; where several could be
-meant, the client is told which, and says so.
+is follows from who lists it, who gave it out, or whose template it fits. Where several could be
+meant, an address says which one is.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from toolcrib_server.downstream.service import Client, RpcError
 from toolcrib_server.relay.errors import NOT_FOUND_BEFORE, to_rpc_error
 from toolcrib_server.relay.subject import required_text
 
+from .addresses import address, split_address
 from .errors import INVALID_PARAMS
 from .holdings import Shelf
 from .lists import SERVER_KEY
 
 _MOST_LINKS: Final = 10_000
+_MOST_NAMED: Final = 3
 _TASK_SEPARATOR: Final = ":"
 """Not a character of servers' names."""
 
@@ -76,12 +78,24 @@ class Sources:
             case "prompts/get":
                 return await self._prompt(params, client)
             case "resources/read":
-                uri = required_text(params, "uri")
-                return Source(await self.who_has(uri, params, client), _plain(params))
+                server, uri = await self.locate(required_text(params, "uri"), params, client)
+                return Source(server, {**_plain(params), "uri": uri})
             case "completion/complete":
                 return await self._reference(params, client)
             case _:
                 return _task(params)
+
+    async def locate(self, uri: str, params: JsonObject, client: Client) -> tuple[ServerName, str]:
+        """Say from which server a resource is read, and the URI that it has there.
+
+        Raises:
+            RpcError: As `who_has`.
+        """
+        meant = split_address(uri)
+        if meant is None:
+            return await self.who_has(uri, params, client), uri
+        server, own = meant
+        return await self.who_has(own, {"_meta": {SERVER_KEY: server}}, client), own
 
     async def who_has(self, uri: str, params: JsonObject, client: Client) -> ServerName:
         """Name the server that a resource is read from.
@@ -125,8 +139,8 @@ class Sources:
                 known = {**ref, "name": prompt.local_name}
                 return Source(prompt.server, {**params, "ref": known})
             case "ref/resource":
-                uri = required_text(ref, "uri")
-                return Source(await self.who_has(uri, params, client), _plain(params))
+                server, uri = await self.locate(required_text(ref, "uri"), params, client)
+                return Source(server, {**_plain(params), "ref": {**ref, "uri": uri}})
             case _:
                 raise RpcError(INVALID_PARAMS, "'ref' must be a ref/prompt or a ref/resource.")
 
@@ -175,11 +189,14 @@ def _plain(params: JsonObject) -> JsonObject:
 
 
 def _ambiguous(uri: str, servers: Sequence[ServerName]) -> RpcError:
+    uris = [address(server, uri) for server in servers]
+    more = f" ({len(uris) - _MOST_NAMED} more are in data.uris)" if len(uris) > _MOST_NAMED else ""
     return RpcError(
         INVALID_PARAMS,
-        f"{uri} is offered by the servers {', '.join(servers)}: say which one you mean in "
+        f"{uri} is offered by the servers {', '.join(servers)}: ask for "
+        f"{' or '.join(uris[:_MOST_NAMED])}{more}, or name the server in "
         f"params._meta[{SERVER_KEY!r}].",
-        {"uri": uri, "servers": list(servers)},
+        {"uri": uri, "servers": list(servers), "uris": uris},
     )
 
 

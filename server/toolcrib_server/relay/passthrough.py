@@ -16,15 +16,18 @@ from toolcrib_registry.errors import InvalidArguments, ToolcribError
 from toolcrib_registry.types import EntryKind, JsonObject, Server, ServerName
 from toolcrib_server.downstream.asking import MAY_ASK
 from toolcrib_server.downstream.service import Client, Notify, Request, RpcError
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.upstream.connecting.era import Greeting
 from toolcrib_server.upstream.messages.interaction import SHARED, Interaction, OnNotice, Profile
 
 from .errors import find_error_result, to_rpc_error
 from .inputs import Inputs
+from .news import News
 from .profiles import profile_of
 from .sight import SHELVES, Sight, Sights
 from .subject import find_subject
-from .translation import complete, greet
+from .telling import tell
+from .translation import complete, greet, knows_output_schemas
 
 FACE = "servers"
 """Under which calls are recorded."""
@@ -54,13 +57,10 @@ class Forwarding(Protocol):
         server_name: ServerName,
         local_name: str,
         arguments: JsonObject,
+        asker: Asker,
         *,
-        face: str,
-        principal: str,
-        meta: JsonObject | None = None,
-        interaction: Interaction,
         extra: JsonObject | None = None,
-        takes_input: bool = False,
+        listed: bool = True,
     ) -> dict[str, Any]:
         """Call a tool by the name its server gives it."""
         ...
@@ -70,13 +70,9 @@ class Forwarding(Protocol):
         server_name: ServerName,
         method: str,
         params: JsonObject,
+        asker: Asker,
         *,
-        face: str,
-        principal: str,
         safe: bool = False,
-        meta: JsonObject | None = None,
-        interaction: Interaction,
-        takes_input: bool = False,
     ) -> dict[str, Any]:
         """Send any other request."""
         ...
@@ -117,8 +113,10 @@ class PassThrough:
         forwarding: Forwarding,
         reach: Reach,
         inputs: Inputs,
+        news: News,
     ) -> None:
         self.name = name
+        self._news = news
         self._sights = sights
         self._forwarding = forwarding
         self._reach = reach
@@ -156,15 +154,18 @@ class PassThrough:
             return result
 
     async def listen(self, client: Client, wanted: JsonObject, notify: Notify) -> None:
-        """Tell of changes, as long as the server does; a connection that is lost is opened again.
+        """Tell of changes, those in the registry too; a connection that is lost is opened again.
 
         Raises:
-            RpcError: It cannot be reached, or may not, or tells of nothing.
+            RpcError: It cannot be reached, or may not, or there is nothing to tell of.
         """
+        profile = profile_of(client)
         try:
             sight = await self._sights.see(self.name, client.principal)
+            greeting = await self._reach.greet(sight.server, profile=profile)
             visible = await self._visible(sight, client.principal, wanted)
-            await self._reach.listen(sight.server, visible, notify, profile=profile_of(client))
+            listen = partial(self._reach.listen, sight.server, visible, profile=profile)
+            await tell(self._news, greeting, visible, notify, listen)
         except ToolcribError as error:
             raise to_rpc_error(error, client=client) from error
 
@@ -213,12 +214,14 @@ class PassThrough:
                 self.name,
                 method,
                 params,
-                face=FACE,
-                principal=request.client.principal,
+                Asker(
+                    face=FACE,
+                    principal=request.client.principal,
+                    meta=meta,
+                    interaction=interaction,
+                    takes_input=method in MAY_ASK,
+                ),
                 safe=method in _SAFE,
-                meta=meta,
-                interaction=interaction,
-                takes_input=method in MAY_ASK,
             )
         name, arguments = params.pop("name"), params.pop("arguments", None)
         try:
@@ -226,12 +229,15 @@ class PassThrough:
                 self.name,
                 name,
                 {} if arguments is None else arguments,
-                face=FACE,
-                principal=request.client.principal,
-                meta=meta,
-                interaction=interaction,
+                Asker(
+                    face=FACE,
+                    principal=request.client.principal,
+                    meta=meta,
+                    interaction=interaction,
+                    takes_input=True,
+                ),
                 extra=params,
-                takes_input=True,
+                listed=knows_output_schemas(request.client),
             )
         except InvalidArguments as error:
             # Under the name that the client knows it by.

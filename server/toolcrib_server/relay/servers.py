@@ -7,6 +7,7 @@ from toolcrib_registry.types import Server, ServerName
 from toolcrib_server.invocation.rules.permission import AsRegistered, Permission
 
 from .inputs import Inputs
+from .news import Newsroom
 from .passthrough import Forwarding, PassThrough, Reach
 from .sight import Sights
 
@@ -20,6 +21,7 @@ class ServerServices:
         forwarding: Forwarding,
         reach: Reach,
         inputs: Inputs,
+        news: Newsroom,
         *,
         permission: Permission | None = None,
     ) -> None:
@@ -28,6 +30,7 @@ class ServerServices:
         self._forwarding = forwarding
         self._reach = reach
         self._inputs = inputs
+        self._news = news
         self._services: dict[ServerName, PassThrough] = {}
 
     def forget(self) -> None:
@@ -49,6 +52,7 @@ class ServerServices:
                 forwarding=self._forwarding,
                 reach=self._reach,
                 inputs=self._inputs,
+                news=self._news.of(server.name),
             )
         return service
 

@@ -13,6 +13,8 @@ from toolcrib_registry.types import JsonObject
 from toolcrib_server.downstream.service import Client
 from toolcrib_server.upstream.connecting.era import Greeting
 
+from .news import LISTS
+
 
 def greet(greeting: Greeting, client: Client) -> JsonObject:
     """Make the result of ``server/discover`` of what a server of either era said of itself."""
@@ -24,6 +26,16 @@ def greet(greeting: Greeting, client: Client) -> JsonObject:
         SERVER_INFO_META_KEY
     )
     return {**result, "serverInfo": info} if isinstance(info, dict) else result
+
+
+def knows_output_schemas(client: Client) -> bool:
+    """Whether a client may hold results to output schemas: before 2025-06-18 there were none."""
+    return client.version >= "2025-06-18"
+
+
+def offered_lists(greeting: Greeting) -> frozenset[str]:
+    """Say which lists a server has: some of tools, prompts, resources."""
+    return LISTS.intersection(cast("JsonObject", greeting.raw.get("capabilities") or {}))
 
 
 def complete(result: JsonObject, method: str, client: Client) -> JsonObject:
@@ -38,7 +50,12 @@ def complete(result: JsonObject, method: str, client: Client) -> JsonObject:
 
 
 def _capabilities(greeting: Greeting, client: Client) -> JsonObject:
-    declared = cast("JsonObject", greeting.raw.get("capabilities") or {})
+    declared = dict(cast("JsonObject", greeting.raw.get("capabilities") or {}))
+    for offered in offered_lists(greeting):
+        # Whether the server tells of changes or not: the registry's are told of.
+        said = declared[offered]
+        known = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+        declared[offered] = {**known, "listChanged": True}
     if greeting.is_modern or client.session is not None:
         return declared
     # Tasks of 2025-11-25 are other than those of today, under the same methods.

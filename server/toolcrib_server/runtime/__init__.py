@@ -4,13 +4,14 @@ Knows all rooms; decides nothing that a room could decide.
 """
 
 from .background import register_config, run_background
+from .ending import end_process
 from .faces import read_version
-from .opening import close_now, open_runtime
+from .opening import open_runtime
 from .parts import Runtime
 
 __all__ = [
     "Runtime",
-    "close_now",
+    "end_process",
     "open_runtime",
     "read_version",
     "register_config",

@@ -76,7 +76,11 @@ def assemble(
     outcomes, learner = _open_learning(settings, store, indexer)
     companions = CompanionDesk(store, mode=learner.mode, sharing=outcomes.sharing)
     selector = Selector(
-        store, indexer.index, lessons=learner.lessons, companions=companions.companions
+        store,
+        indexer.index,
+        lessons=learner.lessons,
+        companions=companions.companions,
+        taken_up=partial(_taken_up, learner, companions),
     )
     recall = partial(_recall, selector)
     feedback = FeedbackDesk(store, outcomes, learner, recall, companions=companions)
@@ -131,6 +135,7 @@ def assemble(
         endpoints=HttpFace(faces.directory.find),
         inputs=faces.inputs,
         servers=faces.servers,
+        news=faces.news,
         desk=models.desk,
         cascade=models.cascade,
         answers=models.answers,
@@ -198,6 +203,10 @@ def _open_learning(
     mode, sharing = LearningMode(settings.learning), Sharing(settings.learning_sharing)
     outcomes = OutcomeLog(store, mode=mode, sharing=sharing, keep=settings.learning_keep)
     return outcomes, Learner(store, indexer.index, mode=mode, sharing=sharing)
+
+
+async def _taken_up(learner: Learner, companions: CompanionDesk) -> str | None:
+    return await learner.taking_up.wait() or await companions.taking_up.wait()
 
 
 async def _recall(selector: Selector, query: str) -> list[EntryId]:

@@ -8,7 +8,7 @@ from functools import partial
 
 import anyio.to_thread
 
-from toolcrib_registry.types import ChangePolicy
+from toolcrib_registry.types import ChangePolicy, ServerName
 from toolcrib_server.presence import be_present
 from toolcrib_server.prewarming import prewarm
 from toolcrib_server.upstream.sdk import load_sdk
@@ -18,14 +18,21 @@ from .parts import Runtime
 logger = logging.getLogger(__name__)
 
 
-async def run_background(runtime: Runtime) -> None:
-    """Warm the index, follow the log, sync and write audit records. Never returns."""
+async def run_background(runtime: Runtime, only: ServerName | None = None) -> None:
+    """Warm the index, follow the log, sync and write audit records. Never returns.
+
+    With ``only`` that server is started and synced, and no other.
+    """
+    if only is not None:
+        runtime.watcher.keep_to({only})
+    # Before anything else: whoever asks before the first look waits for it.
+    for learner in (runtime.learner, runtime.companions, runtime.routing.learner):
+        learner.expect()
     await register_config(runtime)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_warm, runtime)
         tasks.start_soon(runtime.indexer.follow)
         tasks.start_soon(runtime.guard.run)
-        tasks.start_soon(be_present, runtime.settings.data_dir)
         tasks.start_soon(runtime.audit.run)
         tasks.start_soon(runtime.outcomes.run)
         tasks.start_soon(runtime.learner.run)
@@ -34,7 +41,9 @@ async def run_background(runtime: Runtime) -> None:
         tasks.start_soon(runtime.desk.feed.run)
         tasks.start_soon(runtime.watcher.run)
         tasks.start_soon(runtime.writing.questions.run)
-        tasks.start_soon(prewarm, runtime.store, runtime.pool, runtime.settings.prewarm)
+        if only is None:
+            tasks.start_soon(be_present, runtime.settings.data_dir)
+            tasks.start_soon(prewarm, runtime.store, runtime.pool, runtime.settings.prewarm)
 
 
 async def _warm(runtime: Runtime) -> None:

@@ -19,6 +19,7 @@ from toolcrib_server.invocation.invoker import Invoker
 from toolcrib_server.learning.desk import FeedbackDesk
 from toolcrib_server.relay.inputs import Inputs
 from toolcrib_server.relay.keys import load_state_keys
+from toolcrib_server.relay.news import Newsroom
 from toolcrib_server.relay.sealing import Seal
 from toolcrib_server.relay.servers import ServerServices
 from toolcrib_server.routing.selector import RoutedSelector
@@ -40,6 +41,7 @@ class Faces:
     view_desk: ViewDesk
     inputs: Inputs
     servers: ServerServices
+    news: Newsroom
 
 
 def build_faces(
@@ -55,7 +57,7 @@ def build_faces(
 ) -> Faces:
     """Wire the parts."""
     count_tokens = TokenCounter()
-    inputs, links = Inputs(partial(_open_seal, settings)), Links()
+    inputs, links, news = Inputs(partial(_open_seal, settings)), Links(), Newsroom(store)
     make_meta = partial(
         MetaTools,
         store=store,
@@ -66,7 +68,7 @@ def build_faces(
         count_tokens=count_tokens,
         note_search=feedback.note_search,
     )
-    servers = ServerServices(store, invoker, pool, inputs)
+    servers = ServerServices(store, invoker, pool, inputs, news)
     resolver = Resolver(store, count_tokens)
     views = Views(
         store,
@@ -82,6 +84,7 @@ def build_faces(
         store,
         meta=make_meta(),
         links=links,
+        news=news.everything,
         find_server=servers.get,
         invoker=invoker,
         reach=pool,
@@ -101,6 +104,7 @@ def build_faces(
         view_desk=view_desk,
         inputs=inputs,
         servers=servers,
+        news=news,
     )
 
 

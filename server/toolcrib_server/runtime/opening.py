@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,13 +24,12 @@ from toolcrib_server.upstream.processes.room import ProcessLimits
 from toolcrib_server.upstream.processes.stderr_log import StderrLogs
 
 from .assembly import assemble
+from .ending import write_last
 from .links import open_model_links
 from .parts import Runtime
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder
-
-logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -58,7 +56,7 @@ async def open_runtime(
         await stack.enter_async_context(runtime.inputs)
         await stack.enter_async_context(runtime.endpoints)
         await stack.enter_async_context(runtime.writing)
-        stack.push_async_callback(_last_writes, runtime)
+        stack.push_async_callback(write_last, runtime)
         await runtime.describe()
         yield runtime
 
@@ -83,25 +81,6 @@ def _open_pool(
         ),
         logs=StderrLogs(settings.data_dir / "logs"),
     )
-
-
-async def close_now(runtime: Runtime) -> None:
-    """Write what is pending and end every child, where the ordinary way out is not open."""
-    await _last_writes(runtime)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(runtime.links.local.aclose_all)
-        for state in runtime.pool.states():
-            tasks.start_soon(runtime.pool.aclose_server, state.server)
-
-
-async def _last_writes(runtime: Runtime) -> None:
-    with anyio.CancelScope(shield=True), anyio.move_on_after(10):
-        await runtime.audit.flush()
-        await runtime.outcomes.flush()
-        try:
-            await runtime.indexer.save()
-        except (OSError, StoreError) as error:
-            logger.warning("The index snapshot could not be saved: %s", error)
 
 
 def _tell(listeners: set[Callable[[ServerName], None]], name: ServerName) -> None:

@@ -24,6 +24,7 @@ from toolcrib_server.learning.learner import Learner
 from toolcrib_server.learning.recorder import OutcomeLog
 from toolcrib_server.learning.refusing import NeedDesk
 from toolcrib_server.relay.inputs import Inputs
+from toolcrib_server.relay.news import Newsroom
 from toolcrib_server.relay.servers import ServerServices
 from toolcrib_server.routing.desk import RoutingDesk
 from toolcrib_server.routing.selector import RoutedSelector
@@ -76,6 +77,7 @@ class Runtime:
     inputs: Inputs
     """Puts what upstreams want to know to clients, in the way of each one's era."""
     servers: ServerServices
+    news: Newsroom
     desk: ModelDesk
     cascade: Cascade
     answers: AnswerCache
@@ -100,6 +102,7 @@ class Runtime:
         self.invoker.forget()
         self.servers.forget()
         await self.gateway.describe(counts, servers)
+        await self.news.publish(counts.head)
         await self.views.renew()
         await self.selector.renew()
         await self.departures.note(servers)

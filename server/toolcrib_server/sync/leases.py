@@ -111,6 +111,10 @@ class Leases:
             for name in names:
                 self._free(name)
 
+    async def release_all(self) -> None:
+        """Let others have every server, where this process ends in the midst of a sync."""
+        await self.release(tuple(self._held))
+
     def _free(self, name: ServerName) -> None:
         freed = self._freed.pop(name, None)
         if freed is not None:

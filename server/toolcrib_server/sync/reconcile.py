@@ -129,6 +129,10 @@ class Reconciler:
         if names:
             await Sweep(self._parts, wish).run(names)
 
+    async def let_go(self) -> None:
+        """Leave the servers that are being synced here to other processes: this one ends."""
+        await self._parts.leases.release_all()
+
     def read_plans(self) -> dict[ServerName, datetime | None]:
         """Read which servers are to be kept in step, and when each is due. Blocks."""
         return self._store.sync_plans()

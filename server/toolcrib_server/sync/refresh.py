@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -82,7 +82,6 @@ async def refresh(
     *,
     names: Sequence[str] | None,
     today: date,
-    on_asked: Callable[[Asked], None] | None = None,
 ) -> Refreshed:
     """Ask every endpoint and card of the named models, or of all, and merge what they say.
 
@@ -99,8 +98,6 @@ async def refresh(
         except ToolcribError as error:
             said = Asked(place, error=error.detail)
         asked.append(said)
-        if on_asked:
-            on_asked(said)
     if not asked:
         raise InvalidInput(
             "Nobody can be asked: none of these models has an endpoint, or came from a card. "

@@ -7,7 +7,7 @@ processes are seen through the store, where each sync leaves when the next is du
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import anyio
@@ -18,7 +18,7 @@ from toolcrib_registry.types import ServerName
 
 from .reconcile import Reconciler
 from .report import SyncReport
-from .schedule import Agenda, Patience
+from .schedule import Agenda
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +35,23 @@ class Watcher:
         self,
         reconciler: Reconciler,
         *,
-        patience: Patience | None = None,
         refresh_s: float = _REFRESH_S,
     ) -> None:
         self._reconciler = reconciler
-        self._agenda = Agenda(patience or Patience())
+        self._agenda = Agenda()
         self._refresh_s = refresh_s
         self._failing: set[ServerName] = set()
         self._wake = anyio.Event()
+        self._only: Collection[ServerName] | None = None
+
+    def keep_to(self, names: Collection[ServerName]) -> None:
+        """Sync these servers and no others: those are for other processes. To be said first."""
+        self._only = frozenset(names)
 
     def notice(self, name: ServerName) -> None:
         """Remember that a server said its list changed."""
+        if not self._is_ours(name):
+            return
         self._agenda.notice(name, now_s=anyio.current_time())
         self._wake.set()
 
@@ -59,6 +65,9 @@ class Watcher:
                     tasks.start_soon(self._sync, due)
                 await self._wait()
 
+    def _is_ours(self, name: ServerName) -> bool:
+        return self._only is None or name in self._only
+
     async def _wait(self) -> None:
         next_s = self._agenda.next_due_s()
         wait_s = None if next_s is None else max(0.0, next_s - anyio.current_time())
@@ -71,11 +80,12 @@ class Watcher:
         first = True
         while True:
             try:
-                planned = await anyio.to_thread.run_sync(self._reconciler.read_plans)
+                plans = await anyio.to_thread.run_sync(self._reconciler.read_plans)
             except ToolcribError as error:
                 logger.warning("The servers to sync could not be read: %s", error)
             else:
                 now_s = anyio.current_time()
+                planned = {name: at for name, at in plans.items() if self._is_ours(name)}
                 for name, at in planned.items():
                     # What changed while nobody listened is not known: at the start all are due.
                     is_new = first or name not in self._agenda

@@ -209,9 +209,7 @@ class Writer:
         )
 
 
-def given_up(
-    server: Server, why: str, *, duration_s: float = 0.0, again_at: datetime | None = None
-) -> SyncReport:
+def given_up(server: Server, why: str, *, duration_s: float = 0.0) -> SyncReport:
     """Report a server that was left to another process, or is no longer there."""
     return SyncReport(
         server=server.name,
@@ -219,7 +217,6 @@ def given_up(
         skipped=True,
         error=why,
         duration_s=duration_s,
-        next_attempt_at=again_at,
     )
 
 

@@ -5,12 +5,17 @@ a part imports it where it is used, and `load_sdk` sees to it beforehand, off th
 """
 
 import importlib
+from contextlib import suppress
 from typing import Final
 
-_PARTS: Final = ("mcp.client.stdio", "mcp.shared.inbound", "mcp.shared.subscriptions")
+# The package first: whoever waits for it holds the lock of no part that its import needs.
+_PARTS: Final = ("mcp", "mcp.client.stdio", "mcp.shared.inbound", "mcp.shared.subscriptions")
 
 
 def load_sdk() -> None:
     """Import all that is used of the SDK; takes half a second the first time."""
-    for part in _PARTS:
-        importlib.import_module(part)
+    # Where the event loop begins to import a part meanwhile, each waits for the other. Python then
+    # lets this import fail (`_DeadlockError`, a RuntimeError), and the event loop's goes on.
+    with suppress(RuntimeError):
+        for part in _PARTS:
+            importlib.import_module(part)

@@ -99,11 +99,13 @@ def test_alternatives_dependencies_and_steps_are_shown():
         Revision(7),
         searched=12,
         steps=("ask", "book " + "x" * 200),
+        step_likelihoods=(0.8312, 0.0412),
     )
     view, text = shown(given, Wanted())
     lines = text.splitlines()
-    assert lines[0].startswith("Steps: 1. ask 2. book xxx")
-    assert len(lines[0]) < 120
+    assert lines[0].startswith("Steps: 1. ask (something fits: 83%) 2. book xxx")
+    assert lines[0].endswith("x… (something fits: 4%)")
+    assert len(lines[0]) < 160
     assert lines[1] == "1. clock__now() (for step 1, 2)"
     assert lines[2] == "   also at: mail__now, post__now"
     assert lines[3] == "2. clock__zone() (needed by clock__now)"
@@ -113,6 +115,7 @@ def test_alternatives_dependencies_and_steps_are_shown():
     assert (second["neededBy"], second["likelihood"]) == (["clock__now"], 0.5)
     assert len(second["alternatives"]) == 20
     assert view["steps"][0] == "ask"
+    assert view["stepLikelihoods"] == [0.831, 0.041]
 
 
 def test_every_signal_is_shown_where_it_is_asked_for():
@@ -264,6 +267,7 @@ def test_neither_form_ever_exceeds_the_budget(  # noqa: PLR0917  # hypothesis gi
         Revision(123_456),
         searched=17_570,
         steps=tuple(steps),
+        step_likelihoods=(0.123456,) * len(steps),
         abstained=abstained,
         likelihood=0.123456,
     )

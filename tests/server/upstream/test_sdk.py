@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def _loaded(code: str) -> bool:
     look = f"import sys; {code}; sys.exit('mcp' in sys.modules)"
@@ -15,3 +17,35 @@ def test_an_assistant_starts_without_it():
 
 def test_it_can_be_loaded_beforehand():
     assert _loaded("from toolcrib_server.upstream.sdk import load_sdk; load_sdk()")
+
+
+RACE = """
+import sys, threading, time
+from toolcrib_server.upstream.sdk import load_sdk
+
+failed = []
+threading.excepthook = failed.append
+
+
+def use():
+    import mcp.shared.inbound
+
+
+ways = [load_sdk, use]
+first, second = ways if sys.argv[1] == "before" else reversed(ways)
+one, other = threading.Thread(target=first), threading.Thread(target=second)
+one.start()
+while "mcp" not in sys.modules:
+    time.sleep(0.0001)
+other.start()
+one.join()
+other.join()
+print(failed)
+sys.exit(bool(failed))
+"""
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_it_may_be_loaded_while_a_part_of_it_is(order: str) -> None:
+    done = subprocess.run([sys.executable, "-c", RACE, order], check=False, capture_output=True)
+    assert done.returncode == 0, done.stdout

@@ -16,9 +16,9 @@ from toolcrib_registry.types import EntryKind, JsonObject, canonical_json, hash_
 from toolcrib_server.gateway.handlers import MetaTools
 from toolcrib_server.gateway.holdings import read_holdings
 from toolcrib_server.gateway.lens import Lens
-from toolcrib_server.gateway.news import PROMPTS, RESOURCES, TOOLS
 from toolcrib_server.gateway.service import Reach
 from toolcrib_server.gateway.sources import Links
+from toolcrib_server.relay.news import PROMPTS, RESOURCES, TOOLS
 from toolcrib_server.views.resolving import Resolved, Resolver
 
 from .definitions import instructions_of, searching_tools

@@ -16,10 +16,10 @@ from toolcrib_server.gateway.errors import INVALID_PARAMS
 from toolcrib_server.gateway.following import TASKS, Following
 from toolcrib_server.gateway.holdings import Holdings, Shelf
 from toolcrib_server.gateway.lists import Lists, MayUse
-from toolcrib_server.gateway.news import News
 from toolcrib_server.gateway.relaying import EntryRelay, FindServer
 from toolcrib_server.gateway.sources import Links, Source, Sources, split_task
 from toolcrib_server.invocation.invoker import Invoker
+from toolcrib_server.relay.news import News
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-
 from toolcrib_registry.errors import NotCallable, UpstreamUnavailable
 from toolcrib_registry.types import CatalogTransport, Server, ServerName
 from toolcrib_server.upstream.messages.interaction import Profile
 from toolcrib_server.upstream.processes.room import ProcessLimits
 
+from .eras import Eras
 from .slot import ConnectionState, Slot, describe_places
 
 _YIELDS_S = 30.0
@@ -43,10 +42,7 @@ class Places:
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity
         self._slots: dict[tuple[ServerName, str], Slot] = {}
-        self._modern: dict[ServerName, bool] = {}
-        """Whether a server was last greeted as one of 2026-07-28."""
-        self._refusing: set[ServerName] = set()
-        """Servers that refused a handshake."""
+        self.eras = Eras()
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots.values())
@@ -61,23 +57,6 @@ class Places:
         for (name, _), slot in sorted(self._slots.items(), key=lambda item: item[0]):
             slots.setdefault(name, []).append(slot)
         return tuple(describe_places(each) for each in slots.values())
-
-    def note_era(self, slot: Slot, *, modern: bool) -> None:
-        """Remember as what a server was greeted."""
-        name = slot.server.name
-        if not slot.profile.handshake:
-            self._modern[name] = modern
-        elif modern:
-            self._refusing.add(name)
-
-    def speaks_handshake(self, server: Server, profile: Profile) -> bool:
-        """Whether a server is, as far as is known, to be met with a handshake for this client."""
-        if profile.handshake and server.name not in self._refusing:
-            return True
-        modern = self._modern.get(server.name)
-        if modern is None:
-            return server.health.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
-        return not modern
 
     def make(self, server: Server, profile: Profile, *, instead: Slot | None) -> Slot:
         """Make a place; ``instead`` is one whose server's settings have changed.
@@ -97,8 +76,7 @@ class Places:
                 slot.close()
         if profile.key:
             self._make_room(server.name, profile.owner)
-        handshake_first = profile.handshake or self._modern.get(server.name) is False
-        slot = Slot(server, profile, handshake_first=handshake_first)
+        slot = Slot(server, profile)
         self._slots[server.name, profile.key] = slot
         return slot
 
@@ -109,8 +87,7 @@ class Places:
 
     def clear_server(self, name: ServerName) -> list[Slot]:
         """Give up every place of a server, and what is known of it; return them."""
-        self._modern.pop(name, None)
-        self._refusing.discard(name)
+        self.eras.forget(name)
         return [self._slots.pop(key) for key in tuple(self._slots) if key[0] == name]
 
     def clear_profile(self, profile_key: str) -> list[Slot]:

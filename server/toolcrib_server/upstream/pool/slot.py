@@ -92,9 +92,7 @@ class Attempt:
 class Slot:
     """The place of one server in the pool, across its connections."""
 
-    def __init__(
-        self, server: Server, profile: Profile = SHARED, *, handshake_first: bool = False
-    ) -> None:
+    def __init__(self, server: Server, profile: Profile = SHARED) -> None:
         self.server = server
         self.profile = profile
         self.listeners = 0
@@ -104,7 +102,6 @@ class Slot:
         self.connection: Connection | None = None
         self.attempt: Attempt | None = None
         self.owners: dict[anyio.CancelScope, anyio.Event] = {}
-        self.handshake_first = handshake_first
         self.header_maps: dict[str, HeaderMap] = {}
         self.redact = Redactor(())
         self.redact_listing = Redactor(())
@@ -124,7 +121,6 @@ class Slot:
 
     def take(self, connection: Connection) -> None:
         """Put a freshly opened connection to use."""
-        self.handshake_first = not connection.greeting.is_modern
         self.connection, self.attempt, self.last_error = connection, None, None
         self.opened += 1
         self.failures = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import anyio
 import anyio.abc
@@ -29,6 +30,7 @@ from toolcrib_server.upstream.config.place import Place
 from toolcrib_server.upstream.config.references import LiveTransport, Resolved, Secrets, resolve
 from toolcrib_server.upstream.config.secrets import Redactor
 from toolcrib_server.upstream.connecting.connection import Connection, open_link
+from toolcrib_server.upstream.connecting.era import Greeting
 from toolcrib_server.upstream.failures import LinkFailure, LinkLost
 from toolcrib_server.upstream.limits import LinkLimits
 from toolcrib_server.upstream.messages.audience import Audience
@@ -39,6 +41,7 @@ from toolcrib_server.upstream.oauth.logins import Logins
 from toolcrib_server.upstream.processes.room import Room
 from toolcrib_server.upstream.processes.stderr_log import StderrLogs, StderrWriter
 
+from .eras import Identity
 from .places import Capacity, Places
 from .slot import Attempt, ConnectionState, Slot
 from .tenancy import Tenancy
@@ -120,7 +123,7 @@ class Switchboard:
             return
         slot.drop(connection)
         slot.cancel_owners()
-        if not slot.handshake_first and not slot.header_maps:
+        if not slot.header_maps:
             self._places.forget(slot)  # nothing about it is worth remembering
 
     def find(self, name: ServerName, profile: Profile) -> tuple[Slot, Connection] | None:
@@ -136,7 +139,7 @@ class Switchboard:
             UpstreamError: It cannot be opened.
             NotCallable: The server is a catalogue.
         """
-        if profile.key and self._places.speaks_handshake(server, profile):
+        if profile.key and self._places.eras.speaks_handshake(server, profile):
             return await self._connect(server, profile)
         slot, connection = await self._connect(server, SHARED)
         if profile.key and not connection.greeting.is_modern:
@@ -207,19 +210,29 @@ class Switchboard:
             return
         slot.redact = Redactor(resolved.secrets)
         slot.redact_listing = Redactor(resolved.credentials)
-        died_of = await self._hold(slot, attempt, resolved.transport)
-        if died_of is not None and not slot.handshake_first:
-            # Some old servers die of a method they do not know; they are not probed again.
-            slot.handshake_first = True
-            died_of = await self._hold(slot, attempt, resolved.transport)
-            slot.handshake_first = died_of is None and slot.handshake_first
-        if died_of is not None:
-            self._fail(slot, attempt, died_of)
+        known = self._places.eras.begins_with_handshake(slot.server, slot.profile)
+        hold = partial(self._hold, slot, attempt, resolved.transport)
+        failure = await hold(handshake_first=known, is_guess=known and not slot.profile.handshake)
+        # Some old servers die of a method they do not know, some new ones of a handshake; and one
+        # that is not what it was may speak otherwise now.
+        if failure is not None and not slot.profile.handshake:
+            failure = await hold(handshake_first=not known, is_guess=False)
+        if failure is not None:
+            self._fail(slot, attempt, failure)
 
     async def _hold(
-        self, slot: Slot, attempt: Attempt, transport: LiveTransport
+        self,
+        slot: Slot,
+        attempt: Attempt,
+        transport: LiveTransport,
+        *,
+        handshake_first: bool,
+        is_guess: bool,
     ) -> LinkLost | None:
-        """Keep one connection; return what it died of when its process ended at the greeting."""
+        """Keep one connection; return why it is to be opened in the way of the other era.
+
+        ``is_guess``: that it begins with a handshake is concluded from how it was met before.
+        """
         server = slot.server
         audience = Audience(Hearing(server.name, self._tell))
         heard_s: float | None = None
@@ -238,21 +251,36 @@ class Switchboard:
             try:
                 await connection.greet(
                     timeout_s=server.start_timeout_s,
-                    handshake_first=slot.handshake_first,
+                    handshake_first=handshake_first,
                     profile=slot.profile,
                 )
             except (LinkFailure, TimeoutError) as failure:
                 slot.last_tail = connection.describe().stderr_tail
+                if is_guess:
+                    self._places.eras.doubt(server)
                 if isinstance(failure, LinkLost) and isinstance(transport, StdioTransport):
                     return failure
                 self._fail(slot, attempt, failure)
                 return None
+            if not self._recognises(slot, connection.greeting, is_guess=is_guess):
+                return LinkLost("it is not the server that it was")
             heard_s = await self._serve(slot, attempt, connection)
         if heard_s is not None:
             # Nothing is heard of it any more: the sync that this brings about opens it again.
             await anyio.sleep(slot.pause_after_loss_s(heard_s))
             self._tell(server.name)
         return None
+
+    def _recognises(self, slot: Slot, greeting: Greeting, *, is_guess: bool) -> bool:
+        """Remember what a server is; False if it was greeted as what it has ceased to be."""
+        eras, mask = self._places.eras, slot.redact_listing.mask_all
+        identity = Identity(greeting.protocol_version, mask(greeting.name), mask(greeting.version))
+        if is_guess and not greeting.is_modern and not eras.is_as_met(slot.server, identity):
+            eras.doubt(slot.server)
+            return False
+        asked = not is_guess or greeting.is_modern
+        eras.note(slot.server, slot.profile, identity, is_modern=greeting.is_modern, asked=asked)
+        return True
 
     def _enter_room(
         self, server: Server, transport: LiveTransport
@@ -280,7 +308,6 @@ class Switchboard:
     async def _serve(self, slot: Slot, attempt: Attempt, connection: Connection) -> float | None:
         """Keep a greeted connection until it is lost; return how long it was listened on."""
         started = anyio.current_time()
-        self._places.note_era(slot, modern=connection.greeting.is_modern)
         listens = not slot.profile.key and self.may_listen(connection.announced)
         (self._listening if listens else self._warm).add(connection)
         slot.take(connection)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import anyio
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from toolcrib_registry.types import HttpTransport
+from toolcrib_server.jsonrpc.bulk import aside
 from toolcrib_server.jsonrpc.text import encode
 from toolcrib_server.upstream.backoff import Backoff
 from toolcrib_server.upstream.failures import (
@@ -171,7 +173,7 @@ class HttpLink:
             # Streams with ids are resumed: the server sends what was said meanwhile.
             on_up(missed=parser.last_id is None)
             async for event in _events(reply, parser):
-                self._take(event, None, None)
+                await self._take(event, None, None)
         return True
 
     async def say_goodbye(self) -> None:
@@ -223,7 +225,8 @@ class HttpLink:
         if reply.status >= 300:  # noqa: PLR2004  # anything but success
             await self._refuse_error(reply)
         if reply.content_type == "application/json":
-            return read_response(await reply.read(self._limits.max_message_bytes), call_id)
+            body = await reply.read(self._limits.max_message_bytes)
+            return await aside(partial(read_response, call_id=call_id), body)
         if _is_event_stream(reply):
             limits = self._limits
             limit = limits.max_message_bytes if quiet_s is None else limits.max_event_bytes
@@ -252,17 +255,17 @@ class HttpLink:
         self, reply: Reply, parser: EventParser, call_id: int, dialogue: Dialogue | None
     ) -> dict[str, Any] | None:
         async for event in _events(reply, parser):
-            response = self._take(event, call_id, dialogue)
+            response = await self._take(event, call_id, dialogue)
             if response is not None:
                 return response
         return None
 
-    def _take(
+    async def _take(
         self, event: ServerEvent, call_id: int | None, dialogue: Dialogue | None
     ) -> dict[str, Any] | None:
         """Deal with one event of a stream; return it when it answers ``call_id``."""
         try:
-            message = _decode_event(event)
+            message = await _decode_event(event)
         except Unrelayable as failure:
             if call_id is not None and _may_answer(failure, call_id):
                 raise
@@ -368,11 +371,11 @@ async def _events(reply: Reply, parser: EventParser) -> AsyncIterator[ServerEven
                 yield event
 
 
-def _decode_event(event: ServerEvent) -> dict[str, Any] | None:
+async def _decode_event(event: ServerEvent) -> dict[str, Any] | None:
     if event.event != "message" or not event.data:
         return None
     try:
-        message = decode(event.data)
+        message = await aside(decode, event.data)
     except ValueError:
         return None
     return cast("dict[str, Any]", message) if isinstance(message, dict) else None

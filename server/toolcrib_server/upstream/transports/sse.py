@@ -10,6 +10,7 @@ from typing import Any, cast
 import anyio
 
 from toolcrib_registry.types import SseTransport
+from toolcrib_server.jsonrpc.bulk import aside
 from toolcrib_server.jsonrpc.text import encode
 from toolcrib_server.upstream.failures import (
     BadAnswer,
@@ -159,7 +160,7 @@ class SseLink:
                 if event.event == "endpoint":
                     self._learn_endpoint(event)
                 else:
-                    self._take(event)
+                    await self._take(event)
 
     def lose(self, reason: str) -> None:
         """Give the link up: nobody will be answered any more."""
@@ -179,9 +180,9 @@ class SseLink:
         self._post_url = endpoint
         self._ready.set()
 
-    def _take(self, event: ServerEvent) -> None:
+    async def _take(self, event: ServerEvent) -> None:
         try:
-            decoded = decode(event.data)
+            decoded = await aside(decode, event.data)
         except ValueError:
             decoded = None
         except Unrelayable as failure:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import anyio
 
 from toolcrib_registry.types import StdioTransport
+from toolcrib_server.jsonrpc.bulk import aside
 from toolcrib_server.jsonrpc.text import encode
 from toolcrib_server.upstream.failures import BadAnswer, LinkLost, Unrelayable
 from toolcrib_server.upstream.limits import LinkLimits
@@ -158,7 +159,7 @@ class StdioLink:
         try:
             while True:
                 for line in splitter.feed(await self._child.stdout.receive(_CHUNK_BYTES)):
-                    self._take(line)
+                    await self._take(line)
         except LineTooLong:
             cap = self._limits.max_message_bytes
             self._lose(BadAnswer(f"sent a line of more than {cap} bytes"))
@@ -191,11 +192,11 @@ class StdioLink:
         last_words = " / ".join(filter(None, self._child.tail.lines()[-_TAIL_IN_REASON:]))
         return f"its process {how}" + (f"; it said: {last_words}" if last_words else "")
 
-    def _take(self, line: bytes) -> None:
+    async def _take(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
-            decoded = decode(line)
+            decoded = await aside(decode, line)
         except ValueError:
             self._noise += 1
             return
