@@ -56,6 +56,11 @@ class HashEncoder:
         return f"{self.id}/tokens-{_TOKEN_WIDTH}"
 
     @property
+    def token_fault(self) -> str | None:
+        """None: it needs no head."""
+        return None
+
+    @property
     def rarity(self) -> FloatVector:
         """The same of every word."""
         return np.full(_PIECES, _RARITY, dtype=np.float32)

@@ -280,9 +280,9 @@ def test_models_are_imported_and_selected_under_limits(toolcrib: Toolcrib, tmp_p
     [
         (["search"], 2, "Give a query, or --batch"),
         (["search", "x", "--server", "nobody"], 3, "No server is named 'nobody'"),
-        (["search", "x", "-k", "0"], 2, "k is 0"),
-        (["search", "x", "-k", "-1"], 2, "k is -1"),
-        (["search", "x", "-k", "10000"], 2, "from 1 to 1000"),
+        (["search", "x", "-k", "0"], 2, "'-k' / '--limit'"),
+        (["search", "x", "-k", "-1"], 2, "'-k' / '--limit'"),
+        (["search", "x", "-k", "10000"], 2, "less than or equal to 1000"),
         (["search", "x", "-k", "nan"], 2, "Invalid value for '-k'"),
         (["search", ""], 2, "The query is empty"),
         (["search", " ", ""], 2, "The query is empty"),
@@ -301,6 +301,9 @@ def test_models_are_imported_and_selected_under_limits(toolcrib: Toolcrib, tmp_p
         (["import", "/no/such/file"], 2, "cannot be read"),
         (["sync", "nobody"], 3, "No server is named"),
         (["connect", "cursor"], 2, "say --yes"),
+        (["serve", "--port", "99999"], 2, "not valid: --port: Input should be less than or equal"),
+        (["eval", "learning", ".", "--outcomes", "0"], 2, "Invalid value for '--outcomes'"),
+        (["eval", "learning", ".", "--unseen", "-1"], 2, "Invalid value for '--unseen'"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_exit_code(

@@ -4,15 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 
 from toolcrib_clients import AsyncToolcrib
 from toolcrib_registry.types import RatingSource
 from toolcrib_server.learning.mode import EVERYONE
+from toolcrib_server.learning.taking_up import TakingUp
 from toolcrib_server.routing.rows import OutcomeRow
+from toolcrib_server.runtime import run_background
 
-from .conftest import OpenHouse, Toolcrib
+from .conftest import House, OpenHouse, Toolcrib
 
 POEM = "Write a rhyming poem about the {} and the moon"
 SUM = "Calculate the definite integral of {} over the unit interval"
@@ -84,6 +87,20 @@ def test_outcomes_are_imported_and_decide_a_batch(tmp_path: Path, toolcrib: Tool
         assert (ran.code, "No outcome fits that" in ran.out + ran.err) == (0, True)
     assert "Forgot 128 outcomes." in toolcrib("outcomes", "forget", "--all").out
     assert "No outcome is known" in toolcrib("outcomes", "status").out
+
+
+def test_a_long_query_is_listed_in_one_line_and_whole_as_json(
+    tmp_path: Path, toolcrib: Toolcrib
+) -> None:
+    query = "Summarise this contract.\n\x1b[2J\u2028" + "clause " * 500
+    row = {"query": query, "model": "clerk", "score": 1}
+    assert toolcrib("outcomes", "import", write_lines(tmp_path / "o.jsonl", [row])).code == 0
+    _, line = toolcrib("outcomes", "list").out.splitlines()
+    assert len(line) < 260
+    assert "Summarise this contract." in line
+    assert line.endswith("…")
+    (whole,) = toolcrib("outcomes", "list", "--json").json
+    assert whole["query"] == query
 
 
 def test_a_batch_answers_by_relevance_while_nothing_is_known(
@@ -201,3 +218,48 @@ def test_sources_that_differ_are_shown_with_the_better_one_first(
     assert toolcrib("import", "http://127.0.0.1:9/v1/models", "--key", "literal").code == 2
     assert toolcrib("import", "http://127.0.0.1:9/v1/models").code == 4
     assert toolcrib("refresh", "poesy").code == 3
+
+
+async def teach(house: House) -> None:
+    async with AsyncToolcrib(house.url) as client:
+        for name in ("poet", "clerk"):
+            await client.add_model({"name": name})
+        await client.add_outcomes(outcomes(), source="verifier")
+    await house.runtime.routing.learner.look()
+
+
+@pytest.mark.anyio
+async def test_the_first_choice_of_a_process_goes_by_what_an_earlier_one_learned(
+    open_house: OpenHouse,
+) -> None:
+    body = {"task": SUM.format("quiet garden"), "k": 2}
+    async with open_house() as house:
+        await teach(house)
+    async with open_house() as house, anyio.create_task_group() as tasks:
+        tasks.start_soon(run_background, house.runtime)
+        chosen = (await house.http.post("/api/v1/select", json=body)).json()
+        assert chosen["choices"][0]["model"] == "clerk"
+        assert chosen["choices"][0]["expected"] is not None
+        assert not any("without what was learned" in note for note in chosen["notes"])
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_every_door_says_that_a_choice_was_made_without_what_was_learned(
+    open_house: OpenHouse,
+) -> None:
+    said = "Chosen without what was learned from past outcomes: it is still being read."
+    task = SUM.format("quiet garden")
+    async with open_house() as house:
+        await teach(house)
+    async with open_house() as house:
+        learner = house.runtime.routing.learner
+        learner.taking_up = TakingUp(longest_s=0.01)
+        learner.expect()
+        chosen = (await house.http.post("/api/v1/select", json={"task": task})).json()
+        assert chosen["notes"][-1].startswith(said)
+        async with Client(house.mcp) as client:
+            answer = await client.call_tool("select_model", {"task": task})
+        assert answer.structured_content is not None
+        assert answer.structured_content["notes"][-1].startswith(said)
+        assert said in getattr(answer.content[0], "text", "")

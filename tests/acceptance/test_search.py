@@ -5,9 +5,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from mcp import Client
 
+from toolcrib_clients import AsyncToolcrib
+from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import (
     CatalogTransport,
     EntryChanges,
@@ -18,7 +21,7 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.selection.tokens import TokenCounter
 
-from .conftest import House, OpenHouse
+from .conftest import House, OpenHouse, Toolcrib
 
 pytestmark = pytest.mark.anyio
 
@@ -300,3 +303,29 @@ async def test_rest_names_a_server_that_is_not_there(open_house: OpenHouse) -> N
         answer = await house.http.post("/api/v1/search", json=body)
         assert answer.status_code == 404
         assert answer.json()["data"]["near"] == ["files"]
+
+
+@pytest.mark.parametrize("k", [0, -1, 10_001])
+async def test_a_count_out_of_range_is_named_as_its_caller_knows_it(
+    open_house: OpenHouse, toolcrib: Toolcrib, k: int
+) -> None:
+    for verb in ("search", "select"):
+        ran = await anyio.to_thread.run_sync(toolcrib, verb, "a task", "--limit", str(k))
+        assert ran.code == 2
+        bound = "greater than or equal to 1" if k < 1 else "less than or equal to 1000"
+        assert f"Invalid value for '-k' / '--limit': Input should be {bound}" in ran.err
+    async with open_house() as house, AsyncToolcrib(house.url) as client:
+        for path, field in (("search", "query"), ("select", "task")):
+            answer = await house.http.post(f"/api/v1/{path}", json={field: "a task", "k": k})
+            assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "k")
+        by_url = await house.http.get("/api/v1/search", params={"query": "a task", "k": k})
+        assert (by_url.status_code, by_url.json()["errors"][0]["path"]) == (400, "k")
+        with pytest.raises(InvalidInput, match=r"\bk\b"):
+            await client.search("a task", k=k)
+        with pytest.raises(InvalidInput, match=r"\bk\b"):
+            await client.select("a task", k=k)
+        async with Client(house.mcp) as assistant:
+            for name, field in (("search_tools", "query"), ("select_model", "task")):
+                told = await assistant.call_tool(name, {field: "a task", "k": k})
+                assert told.is_error
+                assert "k" in getattr(told.content[0], "text", "")

@@ -13,6 +13,9 @@ import psutil
 import pytest
 from mcp import Client, StdioServerParameters
 
+from toolcrib_migrations import open_store
+from toolcrib_registry.types import Server, ServerName, StdioTransport
+
 TOOLCRIB = Path(sys.executable).with_name("toolcrib")
 CACHE = Path(__file__).parents[2] / ".cache"
 CLOCK = """
@@ -80,6 +83,26 @@ async def test_one_server_is_served_as_it_is(command: StdioServerParameters, mod
         assert tool.name == "convert_time"
         result = await client.call_tool("convert_time", {"time": "12:00", "zone": "Tokyo"})
         assert getattr(result.content[0], "text", None) == "12:00 in Tokyo"
+
+
+async def test_of_several_servers_the_one_that_is_served_is_started_and_synced(
+    command: StdioServerParameters, tmp_path: Path
+) -> None:
+    assert command.env is not None
+    (tmp_path / "data").mkdir()
+    store = open_store(f"sqlite:///{tmp_path / 'data' / 'toolcrib.db'}")
+    started = tmp_path / "started"
+    other = StdioTransport(sys.executable, ("-c", f"open({str(started)!r}, 'w').close()"))
+    store.add_server(Server(name=ServerName("other"), transport=other), actor="test")
+    alone = command.model_copy(update={"args": ["stdio", "--server", "clock"]})
+    async with Client(alone, read_timeout_seconds=60) as client:
+        assert (await client.list_tools()).tools
+        with anyio.fail_after(60):
+            while store.get_server(ServerName("clock")).health.synced_at is None:  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+    assert store.get_server(ServerName("other")).health.attempted_at is None
+    assert not started.exists()
+    store.close()
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

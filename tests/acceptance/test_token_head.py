@@ -72,17 +72,22 @@ def test_a_head_that_was_trained_is_taken_up_and_every_entry_read_anew(
 
 
 @pytest.mark.usefixtures("catalogue")
-def test_a_head_that_cannot_be_used_is_refused_with_its_reason(
-    tmp_path: Path, toolcrib: Toolcrib, monkeypatch: pytest.MonkeyPatch
+def test_a_head_that_cannot_be_used_costs_the_second_stage_alone_and_every_face_says_so(
+    tmp_path: Path,
+    toolcrib: Toolcrib,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     encoder = read_model(None).encoder_id.rpartition("/")[0]
     rarity = np.ones(9, dtype=np.float32)
 
     def refusal(file: Path) -> str:
         monkeypatch.setenv("TOOLCRIB_TOKEN_HEAD", str(file))
-        found = checks(toolcrib)["encoder"]
-        assert not found["ok"]
-        return found["detail"]
+        found = checks(toolcrib)
+        assert found["encoder"]["ok"], "the encoder is well"
+        assert not found["second stage"]["ok"]
+        assert "TOOLCRIB_TOKEN_HEAD" in found["second stage"]["advice"]
+        return found["second stage"]["detail"]
 
     def head(named: str, numbers: int) -> Path:
         file = tmp_path / "other.safetensors"
@@ -97,3 +102,42 @@ def test_a_head_that_cannot_be_used_is_refused_with_its_reason(
     assert "nowhere.safetensors cannot be read" in refusal(tmp_path / "nowhere.safetensors")
     shipped = ROOT / "embeddings/toolcrib_embeddings" / TUNING
     assert "toolcrib-minilm.safetensors is no" in refusal(shipped)
+
+    caplog.clear()
+    by_meaning = toolcrib("search", "the climate", "--json")
+    said = "TOOLCRIB_TOKEN_HEAD names it: name another, or unset it, and start again."
+    assert caplog.text.count("goes without its second stage") == 1
+    assert said in caplog.text
+    answer = by_meaning.json
+    assert (answer["results"][0]["name"], answer["reranked"]) == ("s__do_2", False)
+    assert "dense" in answer["results"][0]["signals"]
+    assert answer["rerankOff"].endswith(said)
+    assert "lexicalOnly" not in answer
+    assert "The second stage is off." not in toolcrib("search", "the climate").out
+    assert f"{said}\n" in toolcrib("search", "the climate", "--explain").out
+    insisting = toolcrib("search", "the climate", "--rerank", "on")
+    assert (insisting.code, "The second stage is off." in insisting.err) == (0, True)
+    assert "rerankOff" not in toolcrib("search", "the climate", "--rerank", "off", "--json").json
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_who_insists_on_a_second_stage_is_told_what_it_wants(
+    toolcrib: Toolcrib, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "rerankOff" not in toolcrib("search", QUERY, "--rerank", "on", "--json").json
+    monkeypatch.setenv("TOOLCRIB_ENCODER", "base")
+    told = toolcrib("search", QUERY, "--rerank", "on", "--json").json
+    assert told["reranked"] or "doctor --repair" in told["rerankOff"]
+
+
+def test_what_is_judged_is_the_head_that_is_set(
+    tmp_path: Path, toolcrib: Toolcrib, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLCRIB_TOKEN_HEAD", str(tmp_path / "nowhere.safetensors"))
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "tools.jsonl").write_text('{"id": "a", "name": "a", "description": "weather"}\n')
+    (folder / "queries.jsonl").write_text('{"id": "q", "text": "weather"}\n')
+    (folder / "qrels.tsv").write_text("q\ta\t1\n")
+    judged = toolcrib("eval", "retrieval", folder)
+    assert (judged.code, "TOOLCRIB_TOKEN_HEAD names it" in judged.err) == (2, True)

@@ -76,6 +76,11 @@ class Encoder(Protocol):
         ...
 
     @property
+    def token_fault(self) -> str | None:
+        """Why it makes no token vectors though it should, and what to do; None otherwise."""
+        ...
+
+    @property
     def rarity(self) -> FloatVector:
         """How rare each word piece is, see `TokenHead.rarity`; empty without token vectors."""
         ...
@@ -102,9 +107,17 @@ class SentenceTransformerEncoder:
     are remembered, so that a repeated query costs nothing.
     """
 
-    def __init__(self, export: Export, *, threads: int = 2, head: TokenHead | None = None) -> None:
+    def __init__(
+        self,
+        export: Export,
+        *,
+        threads: int = 2,
+        head: TokenHead | None = None,
+        token_fault: str | None = None,
+    ) -> None:
         """Serve a finished export; most callers want `open`."""
         self._export = export
+        self._token_fault = token_fault
         self._head = head if export.gives_tokens else None
         self._token_id = self._head.name(export.encoder_id) if self._head else None
         self._max_chars = export.max_tokens * _MAX_CHARS_PER_TOKEN
@@ -128,15 +141,15 @@ class SentenceTransformerEncoder:
         ``model`` is a sentence-transformers folder, or what else `read_model` takes; without one
         the bundled model is used, tuned to tools: both must bear their published hashes. The first
         time takes tens of seconds; processes that start together export once. ``head`` is a token
-        head that ``training late`` wrote; without one that of Toolcrib's own for this model.
+        head that ``training late`` wrote; without one that of Toolcrib's own for this model. One
+        that is none, or of another encoder, costs the second stage alone: see `token_fault`.
 
         Raises:
-            EncoderError: the model is missing, not the one it claims to be, or cannot be exported;
-                the head is none, or of another encoder.
+            EncoderError: the model is missing, not the one it claims to be, or cannot be exported.
         """
         export = find_or_export(read_model(model), cache_dir)
-        found = _shipped_head(export) if head is None else _own_head(head, export)
-        return cls(export, threads=threads, head=found)
+        found, fault = _find_head(head, export)
+        return cls(export, threads=threads, head=found, token_fault=fault)
 
     @property
     def id(self) -> str:
@@ -152,6 +165,11 @@ class SentenceTransformerEncoder:
     def token_id(self) -> str | None:
         """`id` and the token head; None without one."""
         return self._token_id
+
+    @property
+    def token_fault(self) -> str | None:
+        """Why the token head cannot be used; None where it can, or where there is none."""
+        return self._token_fault
 
     @property
     def rarity(self) -> FloatVector:
@@ -283,8 +301,23 @@ class SentenceTransformerEncoder:
         return {name: feed[name] for name in self._export.inputs}
 
 
+def _find_head(file: Path | None, export: Export) -> tuple[TokenHead | None, str | None]:
+    """Find the token head to use, or say why it cannot be; that is told once, here."""
+    try:
+        return (_shipped_head(export) if file is None else _own_head(file, export)), None
+    except EncoderError as error:
+        remedy = (
+            "It came with Toolcrib: install that again."
+            if file is None
+            else "TOOLCRIB_TOKEN_HEAD names it: name another, or unset it, and start again."
+        )
+        fault = f"{error.detail.rstrip('.')}. {remedy}"
+    _log.warning("Search goes without its second stage. %s", fault)
+    return None, fault
+
+
 def _own_head(file: Path, export: Export) -> TokenHead:
-    """Read a token head that somebody names; one that does not fit is not passed over."""
+    """Read a token head that somebody names, and refuse one that does not fit."""
     head, encoder = TokenHead.load(file), export.encoder_id
     if not export.gives_tokens:
         raise EncoderError(
@@ -305,11 +338,7 @@ def _own_head(file: Path, export: Export) -> TokenHead:
 
 def _shipped_head(export: Export) -> TokenHead | None:
     """Find the token head that comes with Toolcrib; without one there is no second stage."""
-    try:
-        return find_head(weights_folder(), export.encoder_id) if export.gives_tokens else None
-    except EncoderError as error:
-        _log.warning("%s Search goes without its second stage.", error.detail)
-        return None
+    return find_head(weights_folder(), export.encoder_id) if export.gives_tokens else None
 
 
 def _of_text(ids: Tokens, *, most: int | None = None) -> slice:

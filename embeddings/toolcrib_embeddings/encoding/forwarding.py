@@ -39,6 +39,11 @@ class ForwardingEncoder:
         return self._encoder.token_id
 
     @property
+    def token_fault(self) -> str | None:
+        """That of the encoder."""
+        return self._encoder.token_fault
+
+    @property
     def rarity(self) -> FloatVector:
         """That of the encoder."""
         return self._encoder.rarity

@@ -46,6 +46,11 @@ class NoEncoder:
         return
 
     @property
+    def token_fault(self) -> None:
+        """Nothing: `reason` says all."""
+        return
+
+    @property
     def rarity(self) -> FloatVector:
         """Nothing, for the same reason."""
         return np.empty(0, dtype=np.float32)

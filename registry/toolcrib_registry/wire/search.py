@@ -119,6 +119,8 @@ class SearchResults(WireOut):
     """The steps of the task; empty when it is one."""
     unanswered: list[int] = []
     """Steps, as places in ``steps``, for which nothing seems to fit."""
+    step_likelihoods: list[float] = []
+    """Calibrated probability that anything fits each step; empty while nothing is calibrated."""
     split_by: Literal["asker", "rules", "model"] | None = None
     """Who found the steps; null where it is one."""
     read_by: str | None = None
@@ -126,7 +128,8 @@ class SearchResults(WireOut):
     english: str | None = None
     """The query in English, as that model read it, where it was in another language."""
     notice: str | None = None
-    """What to know of how the query was understood, as that its script is unknown."""
+    """What to know of how the query was understood, as that its script is unknown; and why what was
+    learned from use had no part in the answer, where it should have had one."""
     unwanted: list[str] = []
     """What the query says is not wanted: it was not searched for."""
     likelihood: float | None = None
@@ -136,6 +139,8 @@ class SearchResults(WireOut):
     grounds: GroundsOut | None = None
     """What ``abstained`` rests on; null while nothing is calibrated."""
     reranked: bool = False
+    rerank_off: str | None = None
+    """Why the second stage did not order them, where it was wanted and can be mended."""
     took_ms: float = 0.0
     """What finding them took; an answer that is asked for again is not found again."""
     lexical_only: bool = False

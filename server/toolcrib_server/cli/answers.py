@@ -14,13 +14,15 @@ from toolcrib_server.gateway.sentences import (
     say_nothing_fits,
     say_nothing_found,
     say_read,
+    say_rerank_off,
+    say_steps,
     say_unanswered,
     say_unwanted,
 )
 from toolcrib_server.selection.freshness import say_stale
 from toolcrib_server.selection.selector import RETRIEVERS, Answer, Found
 
-from .output import Cell, print_line, print_table
+from .output import Cell, clipped, print_line, print_table
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ def print_answer(answer: Answer, *, explained: bool = False, grouped: bool = Fal
     if answer.abstained:
         print_line(f"{say_nothing_fits(answer)} The nearest, all unlikely:\n")
     if answer.steps:
-        steps = (f"  {n}. {step}" for n, step in enumerate(answer.steps, start=1))
+        steps = (f"  {step}" for step in say_steps(answer))
         print_line("\n".join(("The task in steps:", *steps, *say_unanswered(answer), "")))
     placed = list(enumerate(answer.found, start=1))
     for number, (heading, group) in enumerate(_groups(placed) if grouped else [(None, placed)]):
@@ -45,6 +47,8 @@ def print_answer(answer: Answer, *, explained: bool = False, grouped: bool = Fal
             print_line(f"{chr(10) if number else ''}{heading}")
         _print_group(answer, group, explained=explained)
     for line in say_unwanted(answer):
+        print_line(line)
+    for line in say_rerank_off(answer) if explained else ():
         print_line(line)
     if explained and answer.grounds is not None:
         print_line(say_grounds(answer))
@@ -78,7 +82,7 @@ def _row(place: int, found: Found, *, stepped: bool, likely: bool) -> list[Cell]
         *_if(likely, chance),
         f"{found.score:.3f}",
         _found_by(found),
-        entry.description,
+        clipped(entry.description),
     ]
 
 

@@ -14,6 +14,7 @@ from toolcrib_registry.errors import ArgumentProblem, InvalidArguments, InvalidI
 from toolcrib_registry.types import Entry, EntryId, EntryKind
 from toolcrib_server.gateway.answers import Detail, Wanted, show_answer
 from toolcrib_server.gateway.constraints import CONSTRAINTS_SCHEMA
+from toolcrib_server.gateway.sentences import say_rerank_off
 from toolcrib_server.gateway.spelling import plain_limit
 from toolcrib_server.invocation.schemas.arguments import ArgumentCheck
 from toolcrib_server.runtime import Runtime
@@ -22,8 +23,8 @@ from toolcrib_server.selection.selector import Answer
 
 from .answers import print_answer
 from .batch import Batch, Format, answer_batch, open_index
-from .options import AsJson, parse_value
-from .output import print_json
+from .options import AsJson, Count, parse_value
+from .output import print_json, print_note
 from .running import EXIT_FAILED, run
 
 
@@ -32,7 +33,7 @@ def search(
         list[str] | None,
         typer.Argument(help="The task, in plain words; several are the steps of one task."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", "--limit", help="How many results.")] = 5,
+    k: Count = 5,
     kind: Annotated[EntryKind | None, typer.Option(help="Only this kind of entry.")] = None,
     server: Annotated[
         list[str] | None, typer.Option(help="Only entries of this server; may be repeated.")
@@ -93,10 +94,15 @@ def search(
     question = ask(query or [], k=k, filters=filters, stages=stages)
     answer, entries = run(partial(_search, question=question, quiet=as_json, detail=detail))
     if as_json:
-        took = {"reranked": answer.reranked, "tookMs": round(answer.took_ms, 3)}
-        print_json(show_answer(answer, wanted, entries=entries).view | took)
+        view = show_answer(answer, wanted, entries=entries).view
+        off = {"rerankOff": answer.rerank_off} if answer.rerank_off else {}
+        took = {"reranked": answer.reranked, **off, "tookMs": round(answer.took_ms, 3)}
+        print_json(view | took)
     else:
         print_answer(answer, explained=explain, grouped=group)
+        if rerank is Rerank.ON and not explain:
+            for line in say_rerank_off(answer):
+                print_note(line)
     if not answer.found:
         raise typer.Exit(EXIT_FAILED)
 

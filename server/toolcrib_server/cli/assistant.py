@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Sequence
 from functools import partial
@@ -10,12 +9,13 @@ from functools import partial
 import anyio
 
 from toolcrib_registry.errors import NotFound
+from toolcrib_registry.types import ServerName
 from toolcrib_server.downstream.pipes import claimed_stdio
 from toolcrib_server.downstream.places import Place, PlaceKind
 from toolcrib_server.downstream.service import Service
 from toolcrib_server.downstream.stdio import serve_stdio
 from toolcrib_server.gateway.views import find_view
-from toolcrib_server.runtime import Runtime, close_now, register_config, run_background
+from toolcrib_server.runtime import Runtime, end_process, register_config, run_background
 
 from .running import run, told
 
@@ -42,15 +42,16 @@ def read_place(arguments: Sequence[str]) -> tuple[Place | None] | None:
 
 
 async def serve_assistant(runtime: Runtime, *, place: Place | None = None) -> None:
-    """Serve over standard input and output, and keep the registry in step meanwhile.
+    """Serve over standard input and output, and keep what is served in step meanwhile.
 
     Raises:
         NotFound: There is no such server, or no such view; near names are offered.
     """
     service = await _find(runtime, place)
+    only = ServerName(place.name) if place and place.kind is PlaceKind.SERVER else None
     ending, ended = anyio.Event(), anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_background, runtime)
+        tasks.start_soon(run_background, runtime, only)
         tasks.start_soon(_end_on_signal, runtime, ending, ended)
         with claimed_stdio() as (inlet, outlet):
             await serve_stdio(service, inlet, outlet, ending=ending)
@@ -58,10 +59,7 @@ async def serve_assistant(runtime: Runtime, *, place: Place | None = None) -> No
         if ending.is_set():
             await anyio.sleep_forever()  # until the process is ended
         tasks.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await close_now(runtime)
-        # As below: nobody is left to be served, and no server may wait for an index to be opened.
-        os._exit(0)
+        await end_process(runtime, 0)
 
 
 async def _find(runtime: Runtime, place: Place | None) -> Service:
@@ -82,7 +80,4 @@ async def _end_on_signal(runtime: Runtime, ending: anyio.Event, ended: anyio.Eve
             ending.set()
             with anyio.move_on_after(_LAST_WORDS_S):
                 await ended.wait()
-            await close_now(runtime)
-            # A thread may be opening the index, and cannot be woken: the ordinary way out would
-            # wait for it.
-            os._exit(_SIGNALLED + number)
+            await end_process(runtime, _SIGNALLED + number)

@@ -11,6 +11,7 @@ import typer
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import EntryKind, JsonObject, Tool
+from toolcrib_server.invocation.errands.errand import Asker
 from toolcrib_server.runtime import Runtime
 
 from .options import AsJson, parse_value
@@ -40,7 +41,7 @@ def call(
         schema: JsonObject = tool.input_schema if isinstance(tool, Tool) else {}
         arguments = given | _parse_pairs(pairs or [], schema)
         return await runtime.invoker.call(
-            name, arguments, face="cli", principal="local", timeout_s=timeout_s, whole=True
+            name, arguments, Asker(face="cli", principal="local", timeout_s=timeout_s), whole=True
         )
 
     result = run(work)

@@ -14,7 +14,7 @@ from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.chat.reply import Prepared
 from toolcrib_server.chat.showing import call_text, call_view
 from toolcrib_server.gateway.calling import request_of
-from toolcrib_server.invocation.models.picking import is_auto, objective_of
+from toolcrib_server.invocation.models.objectives import is_auto, objective_of
 from toolcrib_server.runtime import Runtime
 from toolcrib_server.selection.models import Objective
 

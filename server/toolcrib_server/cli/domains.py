@@ -16,7 +16,7 @@ from toolcrib_server.runtime import Runtime
 
 from .batch import open_index
 from .options import AsJson
-from .output import print_json, print_line, print_table, progress
+from .output import clipped, print_json, print_line, print_table, progress
 from .running import run
 
 _TEXT_KEYS = ("text", "query", "example")
@@ -64,7 +64,7 @@ def list_domains(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
-    rows = [(_shown(one.name), len(one.examples), one.examples[0]) for one in found]
+    rows = [(_shown(one.name), len(one.examples), clipped(one.examples[0])) for one in found]
     print_table(("domain", "examples", "first"), rows, empty="No domain is described.")
 
 
@@ -97,7 +97,7 @@ def _put(name: str, file: Path, *, as_json: bool) -> None:
             await runtime.routing.learner.prepare(domain.examples, on_progress=bar)
         return domain
 
-    domain = run(work)
+    domain = run(work, kept=lambda: "What was encoded is kept: run it again to go on.")
     if as_json:
         print_json({"name": domain.name, "examples": len(domain.examples)})
     else:

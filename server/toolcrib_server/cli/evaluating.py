@@ -16,13 +16,15 @@ import typer
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_server.runtime import read_version
 from toolcrib_server.runtime.encoder import open_encoder
+from toolcrib_server.settings import Settings
 
 from .options import AsJson
 from .output import Progress, print_json, print_line, print_note, print_table, progress
-from .running import read_settings
+from .running import interruptible, read_settings
 
 if TYPE_CHECKING:
     # Slow to import, and other verbs have no use for it.
+    from toolcrib_embeddings import Encoder
     from toolcrib_embeddings.documents.representation import Representation
     from toolcrib_server.evaluation.evaluate import Plan
     from toolcrib_server.evaluation.results import Evaluation
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from toolcrib_server.evaluation.tables import Table
 
 _ROOM_FOR_ALL_COLUMNS = 124
+_KEPT = "What was encoded is kept: run it again to go on."
 
 app = typer.Typer(
     name="eval",
@@ -93,18 +96,15 @@ def retrieval(
     def show(label: str) -> AbstractContextManager[Progress]:
         return progress(label, quiet=quiet)
 
-    try:
+    with interruptible(lambda: _KEPT):
         evaluation = evaluate.evaluate(
             plan,
-            lambda: open_encoder(settings),
+            lambda: _open_as_set(settings),
             cache=settings.cache_dir / "evaluation",
             show_progress=show,
             command=shlex.join(["toolcrib", *sys.argv[1:]]),
             version=read_version(),
         )
-    except KeyboardInterrupt:
-        print_note("Interrupted. What was encoded is kept: run it again to go on.")
-        raise
     written = files.write_evaluation(out, evaluation) if out is not None else ()
     _show(evaluation, written, as_json=as_json)
 
@@ -146,23 +146,33 @@ def routing(
         files.make_folder(out)
     settings = read_settings()
     quiet = as_json and not sys.stderr.isatty()
-    evaluation = evaluate.evaluate(
-        evaluate.Plan(
-            paths=tuple(folders),
-            folds=folds,
-            hold_out=hold_out,
-            learn=learn,
-            repeats=repeats,
-            seed=seed,
-        ),
-        lambda: open_encoder(settings),
-        cache=settings.cache_dir / "evaluation",
-        show_progress=lambda label: progress(label, quiet=quiet),
-        command=shlex.join(["toolcrib", *sys.argv[1:]]),
-        version=read_version(),
+    plan = evaluate.Plan(
+        paths=tuple(folders),
+        folds=folds,
+        hold_out=hold_out,
+        learn=learn,
+        repeats=repeats,
+        seed=seed,
     )
+    with interruptible(lambda: _KEPT):
+        evaluation = evaluate.evaluate(
+            plan,
+            lambda: open_encoder(settings),
+            cache=settings.cache_dir / "evaluation",
+            show_progress=lambda label: progress(label, quiet=quiet),
+            command=shlex.join(["toolcrib", *sys.argv[1:]]),
+            version=read_version(),
+        )
     written = report.write_routing(out, evaluation) if out is not None else ()
     _show_routing(evaluation, written, as_json=as_json)
+
+
+def _open_as_set(settings: Settings) -> Encoder:
+    """Open the encoder as the settings have it; what is judged is not to be something else."""
+    encoder = open_encoder(settings)
+    if encoder.token_fault:
+        raise InvalidInput(encoder.token_fault)
+    return encoder
 
 
 def _show_routing(evaluation: RoutingEvaluation, written: Sequence[Path], *, as_json: bool) -> None:

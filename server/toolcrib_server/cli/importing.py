@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from toolcrib_server.sync.refresh import Refreshed
 
 
+_KEPT = "What was registered and embedded until now is kept: run it again to go on."
+
+
 def import_file(
     file: Annotated[
         str,
@@ -54,13 +57,14 @@ def import_file(
     a model's page at huggingface.co, or a catalogue.
     """
     if "://" in file:
-        run(partial(_import_url, url=file, name=name, api_key=api_key, as_json=as_json))
+        work = partial(_import_url, url=file, name=name, api_key=api_key, as_json=as_json)
+        run(work, kept=lambda: _KEPT)
         return
     from toolcrib_server.sync.imports import read_import  # noqa: PLC0415  # slow to import
 
     policy = ChangePolicy(read_settings().on_change)
     imported = read_import(Path(file), base=base, name=name, on_change=policy)
-    run(lambda runtime: _import(runtime, imported, as_json=as_json))
+    run(lambda runtime: _import(runtime, imported, as_json=as_json), kept=lambda: _KEPT)
 
 
 async def _import_url(
@@ -98,7 +102,7 @@ def refresh_models(
             today=datetime.now(UTC).date(),
         )
 
-    refreshed = run(work)
+    refreshed = run(work, kept=lambda: "A model is either as it was or renewed: run it again.")
     if as_json:
         print_json(refreshed)
     else:

@@ -32,7 +32,7 @@ from toolcrib_server.runtime import Runtime
 from .needing import print_needs, refuse
 from .options import AsJson
 from .output import Progress, counted, print_json, print_line, print_note, print_table, progress
-from .running import read_settings, run
+from .running import interruptible, read_settings, run
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder, FloatVector
@@ -86,18 +86,21 @@ def replay(
 
     Learns from the older outcomes and asks the newer queries, with and without what was learned.
     """
+    reports: dict[str, JsonObject] = {}
 
-    async def work(runtime: Runtime) -> dict[str, JsonObject]:
+    def kept() -> str:
+        done = ", ".join(reports) or "no tenant"
+        return f"What was learned of {done} is kept; run it again for the others."
+
+    async def work(runtime: Runtime) -> None:
         counts = await anyio.to_thread.run_sync(runtime.store.count_outcomes)
         if tenant is not None and tenant not in counts:
             raise NotFound("tenant", tenant, near=difflib.get_close_matches(tenant, counts))
-        reports: dict[str, JsonObject] = {}
         for name in counts if tenant is None else [tenant]:
             with progress(f"replaying {name}") as bar:
                 reports[name] = (await runtime.learner.learn(name, on_progress=bar)).report
-        return reports
 
-    reports = run(work)
+    run(work, kept=kept)
     if as_json:
         print_json(reports)
     else:
@@ -164,8 +167,8 @@ def evaluate(
     folders: Annotated[
         list[Path], typer.Argument(metavar="DIR...", help="Judged sets, or folders of them.")
     ],
-    outcomes: Annotated[int, typer.Option(help="Outcomes to learn from, at most.")] = 2_000,
-    unseen: Annotated[int, typer.Option(help="Unseen queries to judge by, at most.")] = 400,
+    outcomes: Annotated[int, typer.Option(min=1, help="Outcomes to learn from, at most.")] = 2_000,
+    unseen: Annotated[int, typer.Option(min=1, help="Unseen queries to judge by, at most.")] = 400,
     seed: Annotated[int, typer.Option(help="Of the split and of the attackers.")] = 7,
     as_json: AsJson = False,
 ) -> None:
@@ -175,7 +178,8 @@ def evaluate(
     Sets with fewer than 200 queries are left out.
     """
     plan = Plan(outcomes=outcomes, unseen=unseen, seed=seed)
-    results = _simulate_all(folders, plan)
+    with interruptible(lambda: "What was encoded is kept: run it again to go on."):
+        results = _simulate_all(folders, plan)
     if as_json:
         print_json({"plan": plan, "sets": results, "macro": _macro(results)})
     else:

@@ -66,24 +66,27 @@ def examine(
     Example: toolcrib models test small-writer large-writer
     """
     tasks = _tasks(suite, area or [])
+    reports: list[Report] = []
 
-    async def work(runtime: Runtime) -> list[Report]:
+    def kept() -> str:
+        done = ", ".join(report.model for report in reports) or "no model"
+        return f"The results of {done} are kept; a model that was not through begins anew."
+
+    async def work(runtime: Runtime) -> None:
         desk = runtime.desk
         examiner = Examiner(desk.picker, desk.invoker, runtime.routing)
         given = dict.fromkeys(names)
         sittings = [await examiner.prepare(name, tasks, principal=_LOCAL) for name in given]
         _agree(sittings, yes=yes)
-        reports: list[Report] = []
         for sitting in sittings:
             with progress(f"Testing {sitting.model}", quiet=as_json) as bar:
                 report = await examiner.examine(
                     sitting, principal=_LOCAL, timeout_s=timeout_s, on_progress=bar
                 )
-            reports.append(report)
             await _keep(examiner, report, tenant or EVERYONE)
-        return reports
+            reports.append(report)
 
-    reports = run(work)
+    run(work, kept=kept)
     if as_json:
         print_json({"models": [_view(report) for report in reports]})
     else:

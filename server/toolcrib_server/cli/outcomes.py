@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 import anyio.to_thread
 import typer
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import Model, ModelOutcome, RatingSource
 from toolcrib_server.learning.mode import EVERYONE
-from toolcrib_server.routing.desk import Recorded, bare_models, nearest_registered, unknown_models
+from toolcrib_server.routing.desk import (
+    Recorded,
+    RoutingDesk,
+    bare_models,
+    nearest_registered,
+    unknown_models,
+)
 from toolcrib_server.routing.mode import RoutingMode
 from toolcrib_server.routing.rows import OutcomeRow, ReadOutcomes, read_outcomes
 from toolcrib_server.routing.standing import TenantRouting
@@ -22,7 +30,17 @@ from toolcrib_server.runtime import Runtime
 
 from .batch import open_index
 from .options import AsJson
-from .output import counted, plain, print_json, print_line, print_note, print_table, progress
+from .output import (
+    Progress,
+    clipped,
+    counted,
+    plain,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+    progress,
+)
 from .running import ACTOR, EXIT_FAILED, run
 
 _LOCAL = "local"
@@ -64,23 +82,49 @@ def import_outcomes(
     Models that are not registered are registered: as models.jsonl describes them, else by name.
     """
     read = read_outcomes(source)
+    stage = _Stage()
 
     async def work(runtime: Runtime) -> Recorded:
         registered: tuple[str, ...] = ()
         if not known_only:
             registered = await _register(runtime, read)
-        recorded = await runtime.routing.record(
-            read.rows,
-            principal=_LOCAL,
-            tenant=tenant or EVERYONE,
-            source=RatingSource.IMPORT,
-            limited=False,
-        )
-        await _encode(runtime, read.rows, quiet=as_json)
+        recorded = await stage.record(runtime.routing, read.rows, tenant or EVERYONE)
+        await _encode(runtime, read.rows, stage, quiet=as_json)
         refusals = (*read.refusals, *recorded.refusals)
         return replace(recorded, refusals=refusals, registered=registered)
 
-    _show_recorded(source, run(work), as_json=as_json)
+    _show_recorded(source, run(work, kept=partial(stage.say, source)), as_json=as_json)
+
+
+@dataclass(slots=True)
+class _Stage:
+    """How far an import is, for whoever ends it."""
+
+    recorded: Recorded | None = None
+    encoding: Progress | None = None
+
+    async def record(self, desk: RoutingDesk, rows: Sequence[OutcomeRow], tenant: str) -> Recorded:
+        """Record outcomes: one transaction, which is seen to its end once it has begun."""
+
+        async def record() -> None:
+            self.recorded = await desk.record(
+                rows, principal=_LOCAL, tenant=tenant, source=RatingSource.IMPORT, limited=False
+            )
+
+        # A task group waits for its threads; whoever is cancelled by himself does not.
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(record)
+        assert self.recorded is not None
+        return self.recorded
+
+    def say(self, source: Path) -> str:
+        """Say what is in already."""
+        if self.recorded is None:
+            return f"No outcome of {source.name} was recorded: run it again."
+        encoded = str(self.encoding or "")
+        how_far = f" {encoded} new queries are encoded." if encoded else ""
+        kept = f"All of {source.name} is kept ({counted(self.recorded.taken, 'outcome')})."
+        return f"{kept}{how_far} Run it again to encode the rest."
 
 
 async def _register(runtime: Runtime, read: ReadOutcomes) -> tuple[str, ...]:
@@ -97,11 +141,14 @@ async def _register(runtime: Runtime, read: ReadOutcomes) -> tuple[str, ...]:
     return missing
 
 
-async def _encode(runtime: Runtime, rows: Sequence[OutcomeRow], *, quiet: bool) -> None:
+async def _encode(
+    runtime: Runtime, rows: Sequence[OutcomeRow], stage: _Stage, *, quiet: bool
+) -> None:
     """Encode the queries now, with a bar: then a selection does not have to."""
     if runtime.routing.learner.mode is RoutingMode.OFF:
         return
     with progress("Encoding queries", quiet=quiet) as bar:
+        stage.encoding = bar
         await open_index(runtime, quiet=True)
         await runtime.routing.learner.prepare({row.query for row in rows}, on_progress=bar)
 
@@ -152,7 +199,10 @@ def list_outcomes(
         return
     columns = ("at", "tenant", "by", "model", "score", "USD", "ms", "source", "query")
     rows = [
-        (o.at, o.tenant, o.principal, o.model, o.score, o.cost_usd, o.latency_ms, o.source, o.query)
+        (
+            *(o.at, o.tenant, o.principal, o.model, o.score, o.cost_usd, o.latency_ms, o.source),
+            clipped(o.query),
+        )
         for o in found
     ]
     print_table(columns, rows, empty=_NO_FIT if tenant or model else _NONE_KNOWN)
@@ -173,7 +223,7 @@ def status(
                 await runtime.routing.learner.look(at_once=True, on_progress=bar)
         return runtime.routing.learner.mode, await runtime.routing.states()
 
-    mode, states = run(work)
+    mode, states = run(work, kept=lambda: "What was encoded is kept: run it again to go on.")
     if as_json:
         print_json({"mode": mode, "tenants": states})
         return

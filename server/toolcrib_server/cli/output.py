@@ -24,6 +24,7 @@ Cell = object
 _LEAST_SHOWN = 16
 _GAP = 2
 _UNCUT = 10_000
+_LONGEST_PROSE = 160
 
 
 def print_json(value: Any) -> None:
@@ -104,7 +105,8 @@ def _is_unread(descriptor: int) -> bool:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
     """Print rows under headings, or ``empty`` when there are none.
 
-    In a terminal the last column gives way when there is no room; elsewhere nothing is cut.
+    A row is a line, whatever its cells hold. In a terminal the last column gives way when there is
+    no room; elsewhere nothing is cut but what its caller clips.
     """
     lines = [[_cell(cell) for cell in row] for row in rows]
     if not lines:
@@ -128,10 +130,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty
         sys.stdout.write(drawn_line.rstrip() + "\n")
 
 
+def clipped(text: str | None) -> str | None:
+    """Cut a description, a query or the like to what a table has room for; JSON has it whole."""
+    if text is None:
+        return None
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_PROSE else f"{line[: _LONGEST_PROSE - 1]}…"
+
+
 def widths(columns: Sequence[str], lines: Sequence[Sequence[str]], room: int) -> list[int]:
     """Give each column its width; where there is no room, the last gives way, then the widest."""
+    from rich.cells import cell_len  # noqa: PLC0415  # as above
+
     widths = [
-        max(len(column), *(len(line[i]) for line in lines)) for i, column in enumerate(columns)
+        max(cell_len(column), *(cell_len(line[i]) for line in lines))
+        for i, column in enumerate(columns)
     ]
     missing = sum(widths) + _GAP * (len(widths) - 1) - room
     by_size = sorted(range(len(widths) - 1), key=lambda i: -widths[i])
@@ -199,9 +212,15 @@ class Progress:
 
     def __init__(self, view: _Bar | _Lines | None) -> None:
         self._view = view
+        self._done = self._total = 0
+
+    def __str__(self) -> str:
+        """Say how far it is: ``3 of 7``; '' before anything is known of it."""
+        return f"{self._done} of {self._total}" if self._total else ""
 
     def __call__(self, done: int, total: int) -> None:
         """Show how far it is."""
+        self._done, self._total = done, total
         if self._view:
             self._view.show(done, total)
 

@@ -16,7 +16,7 @@ from toolcrib_server.writing.questions import Written
 from toolcrib_server.writing.survey import Survey, declared_questions
 
 from .options import AsJson
-from .output import counted, print_json, print_line, print_note, print_table, progress
+from .output import Progress, counted, print_json, print_line, print_note, print_table, progress
 from .running import ACTOR, EXIT_FAILED, run
 
 app = typer.Typer(
@@ -57,6 +57,11 @@ def write(
     Example: toolcrib questions write --limit 20
     """
     named = None if server is None else ServerName(server)
+    bars: list[Progress] = []
+
+    def kept() -> str:
+        how_far = "".join(f"{bar} tools were asked for. " for bar in bars if str(bar))
+        return f"{how_far}What was written is kept: run it again to go on."
 
     async def work(runtime: Runtime) -> Written:
         writer = runtime.writing.questions
@@ -65,11 +70,12 @@ def write(
             waiting = len((await writer.survey(named)).waiting)
             _agree(min(waiting, limit or waiting), writer.model, yes=yes)
         with progress("Writing questions", quiet=as_json) as bar:
+            bars.append(bar)
             written = await writer.write(server=named, limit=limit, on_progress=bar)
         await runtime.indexer.catch_up()
         return written
 
-    result = run(work)
+    result = run(work, kept=kept)
     if as_json:
         print_json(result)
     else:

@@ -34,7 +34,7 @@ from .changes import print_changes
 from .marks import say_trust, trust_view
 from .options import AsJson
 from .outline import outline
-from .output import plain, print_json, print_line, print_note, print_table
+from .output import clipped, plain, print_json, print_line, print_note, print_table
 from .running import run
 
 _STDERR_SHOWN = 10
@@ -154,7 +154,7 @@ def _print_entries(
             entry.enabled,
             *((say_trust(entry),) if marked else ()),
             *((age,) if aged else ()),
-            entry.description,
+            clipped(entry.description),
         )
         for entry, age in zip(entries, ages, strict=True)
     ]
@@ -177,7 +177,7 @@ def _print_models(models: Sequence[Model]) -> None:
                 min(prices) if prices else None,
                 context.value if context else None,
                 license_.value if license_ else None,
-                model.description,
+                clipped(model.description),
             )
         )
     columns = ("name", "on", "offers", "USD in from", "context", "licence", "description")

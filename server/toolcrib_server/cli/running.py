@@ -6,11 +6,13 @@ Knows no option and no verb, so that `toolcrib stdio` can start with this alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NoReturn, TypeVar, cast
 
 import anyio
@@ -64,15 +66,42 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**given)  # pyright: ignore[reportArgumentType]  # validated right here
     except ValidationError as error:
         problems = "; ".join(
-            f"TOOLCRIB_{'_'.join(str(p) for p in e['loc']).upper()}: "
-            f"{e['msg'].removeprefix('Value error, ')}"
+            f"{_said_by(e['loc'], given)}: {e['msg'].removeprefix('Value error, ')}"
             for e in error.errors(include_input=False, include_url=False)
         )
         raise InvalidInput(f"The settings are not valid: {problems}") from None
 
 
-def run(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> T:
-    """Open everything, do one piece of work, close everything."""
+def _said_by(place: Sequence[int | str], given: Mapping[str, object]) -> str:
+    """Name the option or the variable that a value is from."""
+    if place and place[0] in given:
+        return f"--{str(place[0]).replace('_', '-')}"
+    return f"TOOLCRIB_{'_'.join(map(str, place)).upper()}"
+
+
+class Interrupted(Exception):
+    """Somebody ended a command; says what stays of it. Typer says nothing of KeyboardInterrupt."""
+
+
+@contextmanager
+def interruptible(kept: Callable[[], str] | None = None) -> Generator[None]:
+    """Have whoever ends what is done inside told what of it is ``kept``, asked only then."""
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise Interrupted(kept() if kept else "What was done before is kept.") from None
+
+
+def run(
+    work: Callable[[Runtime], Awaitable[T]],
+    *,
+    kept: Callable[[], str] | None = None,
+    **overrides: object,
+) -> T:
+    """Open everything, do one piece of work, close everything.
+
+    ``kept`` says in a sentence what stays of the work when it is interrupted, and how to go on.
+    """
     settings = read_settings(**overrides)
     logging.basicConfig(
         level=settings.log_level.upper(),
@@ -87,15 +116,16 @@ def run(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> T:
         async with open_runtime(settings) as runtime:
             return await work(runtime)
 
-    return anyio.run(inside, backend_options={"use_uvloop": sys.platform != "win32"})
+    with interruptible(kept):
+        return anyio.run(inside, backend_options={"use_uvloop": sys.platform != "win32"})
 
 
-def run_until_interrupted(work: Callable[[Runtime], Awaitable[T]], **overrides: object) -> None:
+def run_until_interrupted(
+    work: Callable[[Runtime], Awaitable[T]], *, host: str | None = None, port: int | None = None
+) -> None:
     """Do work that has no end of its own: an interruption is its ordinary end."""
-    try:
-        run(work, **overrides)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return
+    with contextlib.suppress(Interrupted):
+        run(work, host=host, port=port)
 
 
 def _cancel_on_term() -> None:
@@ -138,8 +168,16 @@ def told(work: Callable[[], object]) -> None:
         if error.filename is not None:
             raise
         _give_up_output(error)
+    except Interrupted as error:
+        print_note(f"Interrupted. {error}")
+        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as end:
+        # Before anything was opened; what makes a verb of a function is silent on it.
+        if end.code == EXIT_INTERRUPTED:
+            print_note("Interrupted.")
+        raise
     except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.stderr.write("Interrupted. What was done is kept: run it again to go on.\n")
+        print_note("Interrupted.")
         sys.exit(EXIT_INTERRUPTED)
 
 

@@ -27,7 +27,7 @@ from toolcrib_server.selection.models import Choice, Objective, Selection
 
 from .ask import parse_limits
 from .batch import open_index
-from .options import AsJson
+from .options import AsJson, Count
 from .output import plain, print_json, print_line, print_table, progress
 from .running import EXIT_FAILED, run
 
@@ -45,7 +45,7 @@ def select(
     objective: Annotated[
         Objective, typer.Option(help="What to rank by, within the limits.")
     ] = Objective.RELEVANCE,
-    k: Annotated[int, typer.Option("-k", "--limit", help="How many choices.")] = 5,
+    k: Count = 5,
     quality: Annotated[float, typer.Option(help="How much the expected score counts.")] = 1.0,
     cost: Annotated[
         float, typer.Option(help="How much the cost counts, as a share of the dearest model's.")

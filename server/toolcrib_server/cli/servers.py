@@ -62,7 +62,9 @@ def add(
         with progress("Embedding", quiet=as_json) as bar:
             return await runtime.reconciler.sync([server.name], actor=ACTOR, on_progress=bar)
 
-    reports = run(work)
+    reports = run(
+        work, kept=lambda: f"See with `toolcrib show {name}`, then `toolcrib sync {name}`."
+    )
     if reports or as_json:
         show_reports(reports, as_json=as_json)
     else:

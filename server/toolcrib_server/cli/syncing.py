@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from toolcrib_server.sync.reconcile import SyncReport
 
 from . import live
 from .options import AsJson
-from .output import print_json, print_line, print_note, print_table, progress
+from .output import counted, print_json, print_line, print_note, print_table, progress
 from .running import ACTOR, EXIT_UPSTREAM, run, run_until_interrupted
 
 _SHOWN_NAMES = 5
@@ -36,21 +35,29 @@ def sync(
         run_until_interrupted(lambda runtime: live.watch(runtime, names, as_json=as_json))
         return
     wanted = [ServerName(name) for name in names] if names else None
+    done: list[SyncReport] = []
+
+    def note(report: SyncReport) -> None:
+        done.append(report)
+        if not as_json:
+            _announce(report)
+
+    def kept() -> str:
+        return f"{counted(len(done), 'server')} done, and kept: run it again for the others."
 
     async def work(runtime: Runtime) -> tuple[SyncReport, ...]:
-        say = None if as_json else partial(_announce, runtime)
         with progress("Embedding", quiet=as_json) as bar:
             return await runtime.reconciler.sync(
-                wanted, actor=ACTOR, on_progress=bar, on_report=say
+                wanted, actor=ACTOR, on_progress=bar, on_report=note
             )
 
-    reports = run(work)
+    reports = run(work, kept=kept)
     show_reports(reports, as_json=as_json)
     if any(report.error for report in reports):
         raise typer.Exit(EXIT_UPSTREAM)
 
 
-def _announce(_: Runtime, report: SyncReport) -> None:
+def _announce(report: SyncReport) -> None:
     if report.duration_s >= 1:
         print_note(f"{report.server}: done in {report.duration_s:.1f} s")
 

@@ -14,7 +14,7 @@ from toolcrib_server.runtime import Runtime
 
 from .editing import Edits, apply_edits
 from .options import AsJson
-from .output import print_json, print_line, print_note, print_table
+from .output import clipped, print_json, print_line, print_note, print_table
 from .running import ACTOR, run
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def list_views(as_json: AsJson = False) -> None:
         print_json([{**_view(view), "tools": n, "problems": p} for view, n, p in found])
         return
     rows = [
-        (view.name, view.mode, tools, problems or None, view.title or view.description)
+        (view.name, view.mode, tools, problems or None, clipped(view.title or view.description))
         for view, tools, problems in found
     ]
     print_table(("view", "mode", "tools", "problems", "title"), rows, empty="There is no view.")
@@ -255,7 +255,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
             definition["name"],
             tokens,
             shown.resolved.tools[definition["name"]].member.name,
-            str(definition.get("description") or ""),
+            clipped(str(definition.get("description") or "")),
         )
         for definition, tokens in zip(shown.resolved.listed, shown.tokens, strict=True)
     ]

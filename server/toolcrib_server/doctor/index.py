@@ -111,6 +111,11 @@ async def _examine_vectors(runtime: Runtime, index: SearchIndex) -> list[Check]:
 
 
 def _examine_tokens(runtime: Runtime, index: SearchIndex) -> list[Check]:
+    if fault := index.encoder.token_fault:
+        advice = (
+            "Search goes on by meaning and words; TOOLCRIB_TOKEN_HEAD is what to mend or unset."
+        )
+        return [Check("second stage", f"off. {fault}", ok=False, advice=advice)]
     left = len(index.untokened)
     if not left:
         return []

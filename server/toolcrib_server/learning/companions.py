@@ -25,6 +25,7 @@ from .following import Followed, follow
 from .mode import LearningMode, Sharing
 from .needed import Needed, tell_needs
 from .recorder import DAILY_LIMIT, utc_now
+from .taking_up import FAILED, TakingUp
 
 if TYPE_CHECKING:
     from toolcrib_embeddings.ranking.companions import Companions
@@ -56,6 +57,7 @@ class CompanionDesk:
         self._store = store
         self._sharing = sharing
         self._now = now
+        self.taking_up = TakingUp()
         self._learning = threading.Lock()
         self._pairs: Mapping[str, Pairs] = {}
         self._refused: frozenset[tuple[EntryId, EntryId]] = frozenset()
@@ -88,11 +90,18 @@ class CompanionDesk:
         while True:
             try:
                 await self.look()
+                self.taking_up.finish()
             except ToolcribError as error:
                 logger.warning("Learning which tools go together waits: %s", error)
+                self.taking_up.finish(error.detail)
             except Exception as error:  # noqa: BLE001  # top of a task
                 logger.error("Learning which tools go together waits: %s", type(error).__name__)
+                self.taking_up.finish(FAILED)
             await anyio.sleep(interval_s)
+
+    def expect(self) -> None:
+        """Announce that `run` is about to begin: the first searches wait for its first look."""
+        self.taking_up.expect()
 
     async def look(self, *, now: bool = False) -> None:
         """Read what is new, and use it; ``now`` also what came since the last time."""

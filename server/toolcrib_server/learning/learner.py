@@ -29,6 +29,7 @@ from .recorder import utc_now
 from .replay import Arm, replay
 from .retrieval import IndexRetriever
 from .standing import TenantState, arm_in_use, confirmation_of, is_due, render_report, state_of
+from .taking_up import FAILED, TakingUp
 
 if TYPE_CHECKING:
     from toolcrib_embeddings import Encoder, SearchIndex
@@ -56,6 +57,7 @@ class Learner:
         self._index = index
         self._sharing = sharing
         self._now = now
+        self.taking_up = TakingUp()
         self._ready: Mapping[str, Lessons] = {}
         self._keeping = threading.Lock()
         """Held while something is kept or forgotten: what was forgotten is not kept after it."""
@@ -68,15 +70,30 @@ class Learner:
         return self._ready.get(self._sharing.tenant_of(principal))
 
     async def run(self, *, interval_s: float = _LOOK_S) -> None:
-        """Look for new outcomes at each interval, and learn where it is due. Never returns."""
+        """Look for new outcomes at each interval, and learn where it is due. Never returns.
+
+        First of all it takes up what is in use already: the first searches wait for that.
+        """
+        await self._try_look(learn=False)
         while True:
-            try:
-                await self.look()
-            except ToolcribError as error:
-                logger.warning("Learning waits: %s", error)
-            except Exception as error:  # noqa: BLE001  # top of a task; its text may be a query's
-                logger.error("Learning waits: %s", type(error).__name__)
+            await self._try_look(learn=True)
             await anyio.sleep(interval_s)
+
+    async def _try_look(self, *, learn: bool) -> None:
+        try:
+            await self.look(learn=learn)
+            self.taking_up.finish()
+        except ToolcribError as error:
+            logger.warning("Learning waits: %s", error)
+            self.taking_up.finish(error.detail)
+        except Exception as error:  # noqa: BLE001  # top of a task; its text may be a query's
+            logger.error("Learning waits: %s", type(error).__name__)
+            self.taking_up.finish(FAILED)
+
+    def expect(self) -> None:
+        """Announce that `run` is about to begin: the first searches wait for its first look."""
+        if self.mode.uses:
+            self.taking_up.expect()
 
     async def look(self, *, learn: bool = True) -> None:
         """Learn where enough is new, then make ready what is in use now."""

@@ -30,6 +30,7 @@ from toolcrib_registry.types import (
     hash_content,
 )
 from toolcrib_server.learning.mode import EVERYONE, Sharing
+from toolcrib_server.learning.taking_up import FAILED, TakingUp
 
 from .heeding import heeding
 from .mode import RoutingMode
@@ -107,6 +108,7 @@ class RoutingLearner:
         self._index = index
         self._default = default
         self.now = now
+        self.taking_up = TakingUp()
         self._ready: Mapping[str, Policy] = {}
         self._failed: Mapping[str, str] = {}
         self._learning: str | None = None
@@ -120,6 +122,24 @@ class RoutingLearner:
         """Give what selections of a principal use; None for nothing. Costs a look-up."""
         ready = self._ready
         return ready.get(self.sharing.tenant_of(principal)) or ready.get(EVERYONE)
+
+    def expect(self) -> None:
+        """Announce that `run` is about to begin: the first selections wait for its first look."""
+        if self.mode.uses:
+            self.taking_up.expect()
+
+    async def taken_up(self, principal: str) -> str | None:
+        """Wait, not for long, for what a principal's selections use; say why there is nothing yet.
+
+        None also where there is nothing to be learned from.
+        """
+        reason = await self.taking_up.wait()
+        tenant = self.sharing.tenant_of(principal)
+        if tenant in self._ready:
+            return None
+        if reason is None and EVERYONE not in self._ready:
+            return self._failed.get(tenant) or self._failed.get(EVERYONE)
+        return reason
 
     @property
     def ready(self) -> Mapping[str, Policy]:
@@ -141,10 +161,13 @@ class RoutingLearner:
         while True:
             try:
                 await self.look()
+                self.taking_up.finish()
             except ToolcribError as error:
                 logger.warning("Routing waits: %s", error)
+                self.taking_up.finish(error.detail)
             except Exception as error:  # noqa: BLE001  # top of a task; its text may be a query's
                 logger.error("Routing waits: %s", type(error).__name__)
+                self.taking_up.finish(FAILED)
             await anyio.sleep(interval_s)
 
     async def look(

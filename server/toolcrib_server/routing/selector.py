@@ -21,6 +21,7 @@ from toolcrib_server.selection.models import (
     ModelSelector,
     Objective,
     Selection,
+    check_question,
 )
 
 from .exploring import Explorer
@@ -103,7 +104,8 @@ class RoutedSelector:
         """
         weights.check()
         _check_objective(objective, weights)
-        policy = self._learner.policy(principal) if objective is Objective.RELEVANCE else None
+        check_question(task, k)
+        policy, lacking = await self._learned(objective, principal)
         explorer = self.explorer if callable_only else None
         selection = await self._models.select(
             task,
@@ -115,7 +117,25 @@ class RoutedSelector:
             length=length,
             prefer=None if weights.is_plain else weights.prefer,
         )
-        return replace(selection, notes=(*selection.notes, *_notes(selection, policy, weights)))
+        notes = (*selection.notes, *_notes(selection, policy, weights))
+        if lacking is None:
+            return replace(selection, notes=notes)
+        choices = selection.choices
+        if callable_only:
+            # Whoever calls passes the reasons of a choice on, and no notes.
+            choices = tuple(replace(one, reasons=(*one.reasons, lacking)) for one in choices)
+        return replace(selection, choices=choices, notes=(*notes, lacking))
+
+    async def _learned(
+        self, objective: Objective, principal: str
+    ) -> tuple[Policy | None, str | None]:
+        """Give the policy to go by, and what is to be said where it should have been another."""
+        if objective is not Objective.RELEVANCE:
+            return None, None
+        await self._index()  # nothing can be learned, or chosen, before it is open
+        reason = await self._learner.taken_up(principal)
+        lacking = reason and f"Chosen without what was learned from past outcomes: {reason}"
+        return self._learner.policy(principal), lacking
 
     async def select_many(
         self,

@@ -34,19 +34,19 @@ from .choices import NO_LIMITS, Choice, Objective, Selection
 from .constraint import Constraints, limits_of
 from .length import Length
 from .measured import Measuring, Unmeasured
+from .question import MAX_K
 
 __all__ = [
-    "MAX_K",
     "NO_LIMITS",
     "Choice",
     "Guide",
     "ModelSelector",
     "Objective",
     "Selection",
+    "check_question",
     "select_models",
 ]
 
-MAX_K = 1_000
 _THREADS = 2
 """Encoding uses the cores by itself; more selections at once only fight for them."""
 
@@ -152,7 +152,7 @@ class ModelSelector:
         Raises:
             InvalidInput: The task is blank, ``k`` is out of range or a limit makes no sense.
         """
-        _check(task, k)
+        check_question(task, k)
         constraints.check()
         index = await self._index()
         await self._measuring.ready()
@@ -284,7 +284,12 @@ def _forecasts(
     return ModelForecasts(view.columns, view.outlook, passed, length=length, by_text=by_text)
 
 
-def _check(task: str, k: int) -> None:
+def check_question(task: str, k: int) -> None:
+    """Refuse what makes no sense, before anything is opened for it.
+
+    Raises:
+        InvalidInput: The task is blank, or ``k`` is out of range.
+    """
     if not task.strip():
         raise InvalidInput(
             "The task is empty: say what the model is for, as you would to a person."

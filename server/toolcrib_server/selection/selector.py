@@ -24,7 +24,7 @@ from toolcrib_registry.types import Entry, EntryId, NeedSource, Revision, Server
 from .brief import Brief
 from .freshness import Freshness
 from .meter import SearchMeter, SearchOutcome
-from .question import EVERY_STAGE, NO_FILTERS, Filters, Question, Stages, ask
+from .question import EVERY_STAGE, NO_FILTERS, Filters, Question, Rerank, Stages, ask
 from .reading import Read, Reader, SplitBy
 from .shelf import Shelf
 from .tongues import Tongues
@@ -83,6 +83,8 @@ class Answer:
     """The steps of the question; empty when it is one."""
     unanswered: tuple[int, ...] = ()
     """Those of the steps, by place, for which nothing seems to fit."""
+    step_likelihoods: tuple[float, ...] = ()
+    """Calibrated probability that anything fits each step; empty while nothing is calibrated."""
     likelihood: float | None = None
     """Calibrated probability that anything here fits; None while nothing is calibrated."""
     abstained: bool = False
@@ -90,12 +92,14 @@ class Answer:
     grounds: Grounds | None = None
     """How often it abstains wrongly, and what says so; None while nothing is calibrated."""
     reranked: bool = False
+    rerank_off: str | None = None
+    """Why the second stage had no part in it, where it should have and somebody can mend that."""
     split_by: SplitBy | None = None
     """Who found the steps; None where it is one."""
     read: Read | None = None
     """How a model read the query, where one was asked and had the time."""
     notice: str | None = None
-    """What the asker should know of how the query was understood."""
+    """What the asker should know of how the query was understood, and of what had no part in it."""
     unwanted: tuple[str, ...] = ()
     """What the query says is not wanted: it was not searched for."""
     lexical_only: str | None = None
@@ -115,9 +119,14 @@ class Selector:
         *,
         lessons: Callable[[str], Lessons | None] | None = None,
         companions: Callable[[str], Companions | None] | None = None,
+        taken_up: Callable[[], Awaitable[str | None]] | None = None,
     ) -> None:
-        """``lessons`` and ``companions`` give what searches of a principal have learned."""
+        """``lessons`` and ``companions`` give what searches of a principal have learned.
+
+        ``taken_up`` waits, not for long, until that is at hand, and says why it is not.
+        """
         self._store = store
+        self._taken_up = taken_up
         self._lessons = lessons
         self._companions = companions
         self._shelf = Shelf(store)
@@ -168,6 +177,11 @@ class Selector:
 
     async def _find(self, question: Question, principal: str) -> Answer:
         index = await self._index()
+        lacking = await self._taken_up() if self._taken_up else None
+        answer = await self._answer(index, question, principal)
+        return answer if lacking is None else _noted(answer, lacking)
+
+    async def _answer(self, index: SearchIndex, question: Question, principal: str) -> Answer:
         lessons = self._lessons(principal) if self._lessons else None
         companions = self._companions(principal) if self._companions else None
         read = await self._read_query(question)
@@ -240,10 +254,12 @@ class Selector:
             index.size,
             steps=ranking.steps,
             unanswered=ranking.unanswered,
+            step_likelihoods=ranking.step_likelihoods,
             likelihood=ranking.likelihood,
             abstained=ranking.abstained,
             grounds=ranking.grounds,
             reranked=ranking.reranked,
+            rerank_off=None if ranking.reranked else _rerank_off(index, question.stages.rerank),
             split_by=_split_by(question, read) if ranking.steps else None,
             read=read,
             notice=self._tongues.notice(question.query, index.encoder, read),
@@ -286,6 +302,25 @@ class Selector:
             raise NotFound("tag", tag, near=[folded[one] for one in near])
 
 
+def _rerank_off(index: SearchIndex, wanted: Rerank) -> str | None:
+    """Say what keeps the second stage from running: a fault always, the rest to who insists."""
+    from toolcrib_embeddings import NoEncoder  # noqa: PLC0415  # slow
+
+    encoder = index.encoder
+    if wanted is Rerank.OFF or isinstance(encoder, NoEncoder):
+        return None
+    if encoder.token_fault or wanted is not Rerank.ON:
+        return encoder.token_fault
+    if encoder.token_id is None:
+        return f"No head reads the encoder {encoder.id}: TOOLCRIB_TOKEN_HEAD may name one."
+    if index.untokened:
+        return (
+            "What was found has no token vectors yet: `toolcrib serve` makes them beside its "
+            "work, `toolcrib doctor --repair` at once."
+        )
+    return None
+
+
 def _scope(filters: Filters) -> Scope:
     from toolcrib_embeddings import Scope  # noqa: PLC0415  # slow
 
@@ -300,10 +335,11 @@ def _scope(filters: Filters) -> Scope:
 
 
 def _options(stages: Stages) -> SearchOptions:
-    from toolcrib_embeddings import Rerank, SearchOptions  # noqa: PLC0415  # slow
+    from toolcrib_embeddings import Rerank as How  # noqa: PLC0415  # slow
+    from toolcrib_embeddings import SearchOptions  # noqa: PLC0415  # slow
 
     return SearchOptions(
-        rerank=Rerank(stages.rerank.value),
+        rerank=How(stages.rerank.value),
         split=stages.split,
         fold=stages.fold,
         dependencies=stages.dependencies,
@@ -334,6 +370,12 @@ def _found(entry: Brief, hit: Hit) -> Found:
         steps=hit.steps,
         likelihood=hit.likelihood,
     )
+
+
+def _noted(answer: Answer, lacking: str) -> Answer:
+    """Say that nothing learned from use had a part in it; what is cached does not say so."""
+    said = f"Found without what was learned from use: {lacking}"
+    return replace(answer, notice=" ".join(filter(None, (answer.notice, said))))
 
 
 def _dated(answer: Answer, stale: Mapping[ServerName, datetime]) -> Answer:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolcrib_embeddings import Rerank, SearchIndex, SearchOptions
-from toolcrib_embeddings.encoding.tokens import TokenMatrix
+from toolcrib_embeddings.encoding.tokens import TokenMatrix, pieces
 from toolcrib_embeddings.indexing.snapshots import Mapped
-from toolcrib_embeddings.indexing.token_table import BASE, TokenTable
+from toolcrib_embeddings.indexing.token_table import BASE, COUNTS, TokenTable
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.types import EntryId, Revision
 
@@ -74,6 +74,16 @@ def test_a_rare_word_weighs_more_than_a_common_one():
         weights[_tokens(word)[:, -2:].copy().view("<u2")[0, 0]] for word in ("weather", "files")
     )
     assert rare > common > 0
+
+
+def test_a_word_counts_once_for_each_entry_that_says_it():
+    texts = {IDS[0]: "files and files", IDS[1]: "files", IDS[2]: "", IDS[3]: "mail"}
+    table = TokenTable.empty().updated({id_: _tokens(text) for id_, text in texts.items()})
+    counts = np.frombuffer(table.dump("head").parts[COUNTS], dtype="<i4")
+    held = [set(pieces(_tokens(text)).tolist()) for text in texts.values()]
+    assert counts.sum() == sum(map(len, held))
+    (files,) = held[1]
+    assert counts[files] == 2
 
 
 def test_a_small_change_leaves_the_base_and_many_make_a_new_one():

@@ -59,6 +59,14 @@ def test_steps_and_likelihoods_have_columns(capsys: pytest.CaptureFixture[str]) 
     assert " ".join(lines[6].split()).startswith("2 clock__zone tool - - 1.250")
 
 
+def test_a_step_says_how_likely_it_is_that_something_fits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = answer(found("now"), steps=("ask", "book"), step_likelihoods=(0.834, 0.042))
+    lines = printed(capsys, given)
+    assert lines[1:3] == ["  1. ask (something fits: 83%)", "  2. book (something fits: 4%)"]
+
+
 def test_an_abstention_is_said_first(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, answer(found("now"), abstained=True, likelihood=0.04))
     assert lines[0] == (

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from toolcrib_server.cli.output import clipped, print_table
+
 HOSTILE = "a\x1b]0;title\x07b\x9b2Jc\u202ed"
 PRINT = "import sys; from toolcrib_server.cli.output import {0}; {0}(sys.argv[1])"
 
@@ -29,3 +31,23 @@ def test_a_pipe_is_given_a_note_as_it_is() -> None:
     command = [sys.executable, "-c", PRINT.format("print_note"), HOSTILE]
     done = subprocess.run(command, timeout=60, check=False, capture_output=True)
     assert done.stderr.decode() == f"{HOSTILE}\n"
+
+
+def test_a_row_is_a_line_whatever_its_cells_hold_and_wide_letters_are_not_cut(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    breaks = "one\ntwo\r\nthree\x0bfour\x0cfive\x85six\u2028seven\u2029eight\x1b[2Jnine\tten"
+    print_table(("first", "second"), [(breaks, "中文工具名字"), ("x", "y")], empty="")
+    heading, hostile, plain = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["first", "second"]
+    assert hostile.endswith("中文工具名字")
+    assert "\x1b" not in hostile
+    assert "nine ten" in hostile
+    assert plain.split() == ["x", "y"]
+
+
+def test_free_text_is_clipped_to_a_line_that_a_table_has_room_for() -> None:
+    assert clipped(None) is None
+    assert clipped("  two\n words ") == "two words"
+    assert clipped("a" * 160) == "a" * 160
+    assert clipped("a" * 161) == "a" * 159 + "…"

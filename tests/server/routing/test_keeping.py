@@ -4,16 +4,20 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import RatingSource
 from toolcrib_server.learning.mode import EVERYONE, Sharing
+from toolcrib_server.learning.taking_up import TakingUp
 from toolcrib_server.routing.desk import RoutingDesk
 from toolcrib_server.routing.frozen import Unfreezable, Unreadable, freeze, thaw
 from toolcrib_server.routing.learner import RoutingLearner
 from toolcrib_server.routing.mode import RoutingMode
+from toolcrib_server.routing.selector import RoutedSelector
+from toolcrib_server.selection.models import ModelSelector, Objective
 from toolcrib_server.sync.indexer import Indexer
 
 from .conftest import START, query, rows
@@ -72,6 +76,50 @@ async def test_the_next_process_takes_up_what_was_learned_and_chooses_alike(
     decided = [p.decide(texts, vectors, allowed=["poet", "clerk"]) for p in (here, there)]
     assert decided[0] == decided[1]
     assert [one.choice.model for one in decided[1]] == ["poet", "clerk"]
+
+
+def selector_of(store: Store, indexer: Indexer, learner: RoutingLearner) -> RoutedSelector:
+    return RoutedSelector(ModelSelector(store, indexer.index), learner, indexer.index)
+
+
+async def test_the_first_selection_waits_for_what_was_learned_before(
+    store: Store, indexer: Indexer, folder: Path
+) -> None:
+    await learned(store, indexer, folder)
+    learner = learner_of(store, indexer, folder)
+    learner.expect()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(learner.run)
+        selection = await selector_of(store, indexer, learner).select(query("sum", 500))
+        assert selection.routing is not None
+        assert selection.choices[0].candidate.model.name == "clerk"
+        assert not any("without what was learned" in note for note in selection.notes)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_selection_that_waited_long_enough_says_what_had_no_part_in_it(
+    store: Store, indexer: Indexer, folder: Path
+) -> None:
+    await learned(store, indexer, folder)
+    learner = learner_of(store, indexer, folder)
+    learner.taking_up = TakingUp(longest_s=0.01)
+    learner.expect()
+    selector = selector_of(store, indexer, learner)
+    said = "Chosen without what was learned from past outcomes: it is still being read."
+
+    asked = await selector.select(query("sum", 500))
+    assert asked.routing is None
+    assert asked.notes[-1].startswith(said)
+    called = await selector.select(query("sum", 500), callable_only=True)
+    assert all(choice.reasons[-1].startswith(said) for choice in called.choices)
+    cheapest = await selector.select(query("sum", 500), objective=Objective.COST)
+    assert not any(note.startswith(said) for note in cheapest.notes), "it had nothing to add"
+
+    await learner.look()
+    learner.taking_up.finish()
+    later = await selector.select(query("sum", 500))
+    assert later.routing is not None
+    assert not any(note.startswith(said) for note in later.notes)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "empty"])

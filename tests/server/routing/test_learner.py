@@ -9,7 +9,8 @@ from toolcrib_registry.errors import NotFound, NotPermitted
 from toolcrib_registry.store import Store
 from toolcrib_registry.types import RatingSource, hash_query
 from toolcrib_server.invocation.figures.feed import FiguresFeed
-from toolcrib_server.invocation.figures.figures import Measured, RollingFigures
+from toolcrib_server.invocation.figures.measured import Measured
+from toolcrib_server.invocation.figures.rolling import RollingFigures
 from toolcrib_server.learning.mode import EVERYONE, Sharing
 from toolcrib_server.routing.desk import DAILY_LIMIT, RoutingDesk
 from toolcrib_server.routing.learner import RoutingLearner, utc_now

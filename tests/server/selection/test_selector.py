@@ -70,7 +70,14 @@ async def test_all_that_the_index_says_is_carried_on(bench):
         ),
         Hit(EntryId("tool:clock__zone"), 1.0, {}, required_by=(EntryId("tool:clock__now"),)),
     )
-    ranking = Ranking(hits, steps=("a", "b"), likelihood=0.3, abstained=True, reranked=True)
+    ranking = Ranking(
+        hits,
+        steps=("a", "b"),
+        step_likelihoods=(0.8, 0.1),
+        likelihood=0.3,
+        abstained=True,
+        reranked=True,
+    )
     index = Answering(ranking)
     stages = Stages(rerank=Rerank.ON, split=False, fold=False, dependencies=False)
     answer = await over(bench, index).search(["a", "b"], k=7, stages=stages)
@@ -80,6 +87,7 @@ async def test_all_that_the_index_says_is_carried_on(bench):
     assert zone.required_by == ("clock__now",)
     assert (answer.query, answer.steps) == (("a", "b"), ("a", "b"))
     assert (answer.likelihood, answer.abstained, answer.reranked) == (0.3, True, True)
+    assert answer.step_likelihoods == (0.8, 0.1)
     (asked,) = index.asked
     assert (asked["query"], asked["k"]) == (("a", "b"), 7)
     options = asked["options"]

@@ -18,7 +18,7 @@ from toolcrib_registry.errors import InvalidInput
 from toolcrib_registry.types import JsonObject
 from toolcrib_server.answers.wish import CacheWish, read_wish
 from toolcrib_server.chat.request import ChatRequest
-from toolcrib_server.invocation.models.picking import read_objective
+from toolcrib_server.invocation.models.objectives import read_objective
 from toolcrib_server.jsonrpc.bulk import BULKY_BYTES, read_json
 from toolcrib_server.rest.mapping.selection import constraints_from
 from toolcrib_server.selection.constraint import Constraints

@@ -21,10 +21,11 @@ from toolcrib_server.chat.desk import ChatDesk
 from toolcrib_server.chat.reply import Prepared
 from toolcrib_server.guard import Principal
 from toolcrib_server.invocation.bodies.request import check_body
-from toolcrib_server.invocation.figures.figures import OfferFigures, offer_key
+from toolcrib_server.invocation.figures.measured import offer_key
+from toolcrib_server.invocation.figures.rolling import OfferFigures
 from toolcrib_server.invocation.models.desk import ModelDesk
-from toolcrib_server.invocation.models.order import ModelOrder
-from toolcrib_server.invocation.models.picking import AUTO, Pick, is_auto
+from toolcrib_server.invocation.models.objectives import AUTO, is_auto
+from toolcrib_server.invocation.models.order import ModelOrder, Pick
 from toolcrib_server.jsonrpc.bulk import aside
 from toolcrib_server.rest.deps import Deps, Parts, User
 from toolcrib_server.selection.candidate import candidates_of
