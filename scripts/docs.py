@@ -40,6 +40,7 @@ def pages() -> Mapping[Path, str]:
 def cli_page() -> Iterator[str]:
     """Render the commands, each with its help as the terminal shows it."""
     yield MADE + "# Commands\n"
+    yield "Every command of `toolcrib`, with its help as the terminal shows it.\n"
     yield "Answers go to standard output, everything else to standard error. Exit codes:\n"
     yield "| code | meaning |\n|---|---|"
     for code, meaning in EXIT_CODES.items():
@@ -75,7 +76,7 @@ def _help(names: tuple[str, ...]) -> str:
 def settings_page() -> Iterator[str]:
     """Render the settings."""
     yield MADE + "# Settings\n"
-    yield "Read from the environment, once, at start.\n"
+    yield "What can be set, and what it is unless set. Read from the environment, once, at start.\n"
     yield "| variable | default | meaning |\n|---|---|---|"
     for name, field in Settings.model_fields.items():
         default = "per user" if field.default_factory else _shown(field.default)
@@ -90,10 +91,9 @@ def _shown(value: object) -> str:
 def errors_page() -> Iterator[str]:
     """Render the errors: code, HTTP status, title."""
     yield MADE + "# Errors\n"
-    yield (
-        "REST answers with `application/problem+json` (RFC 9457) and this `code`; MCP results carry"
-        " it in `_meta` under `toolcrib/code`; the Python client raises the class.\n"
-    )
+    yield "Every error that Toolcrib answers with, by its stable code. REST answers with"
+    yield "`application/problem+json` (RFC 9457) and this `code`. MCP results have it in `_meta`,"
+    yield "under `toolcrib/code`. The Python client raises the class.\n"
     yield "| code | HTTP | class | title |\n|---|---|---|---|"
     for kind in sorted(_tree(ToolcribError), key=lambda kind: kind.code):
         yield f"| `{kind.code}` | {status_of(kind)} | `{kind.__name__}` | {kind.title} |"

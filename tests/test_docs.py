@@ -9,14 +9,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+FIRST = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = [*FIRST, *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\[[^\]]+\]\((?!https?://|#)([^)#]+)")
+LINK = re.compile(r"\[[^\]]+\]\((?!https?://)([^)#]*)#?([^)]*)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:
     found = ((page, BLOCK.findall(page.read_text())) for page in PAGES)
     return [(page, code) for page, pairs in found for name, code in pairs if name == language]
+
+
+def leads(page: Path, to: str, heading: str) -> bool:
+    target = page.parent / to if to else page
+    return target.exists() and (not heading or heading in anchors(target.read_text()))
+
+
+def anchors(text: str) -> set[str]:
+    """Name the headings as the pages' host does."""
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(text))
+    return {heading.replace(" ", "-") for heading in plain}
 
 
 def test_derived_pages_are_up_to_date() -> None:
@@ -27,8 +40,7 @@ def test_derived_pages_are_up_to_date() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    broken = [to for to in LINK.findall(page.read_text()) if not (page.parent / to).exists()]
-    assert not broken
+    assert not [link for link in LINK.findall(page.read_text()) if not leads(page, *link)]
 
 
 def test_python_blocks_are_examples_that_the_tests_run() -> None:

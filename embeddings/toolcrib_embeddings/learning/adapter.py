@@ -19,7 +19,7 @@ from toolcrib_registry.types import EntryId, Outcome
 
 from .testimony import IntVector, Testimony, hear
 
-RIDGE: Final = 1.0
+_RIDGE: Final = 1.0
 """How strongly the map is held to the identity; 1 to 3 were alike over the development sets."""
 _FEWEST: Final = 20
 """Queries; fewer say nothing of directions in a space of hundreds."""
@@ -101,7 +101,6 @@ def train_adapter(
     entries: Mapping[EntryId, FloatVector],
     *,
     encoder_id: str,
-    ridge: float = RIDGE,
 ) -> QueryAdapter | None:
     """Fit the map of one tenant's outcomes; None when they are too few to learn from.
 
@@ -116,7 +115,7 @@ def train_adapter(
         return None
     asked = np.stack([queries[said.queries[place]] for place in spoken])
     wanted, worth = _targets(said, weights, np.stack([entries[e] for e in said.entries]))
-    return QueryAdapter(encoder_id, _fit(asked, wanted[spoken], worth[spoken], ridge))
+    return QueryAdapter(encoder_id, _fit(asked, wanted[spoken], worth[spoken]))
 
 
 def _weights(said: Testimony) -> FloatVector:
@@ -143,9 +142,9 @@ def _targets(
     return wanted / np.maximum(lengths, _SHORTEST), worth.astype(np.float32)
 
 
-def _fit(asked: FloatMatrix, wanted: FloatMatrix, worth: FloatVector, ridge: float) -> FloatMatrix:
+def _fit(asked: FloatMatrix, wanted: FloatMatrix, worth: FloatVector) -> FloatMatrix:
     """Solve for the map nearest to both the identity and what was wanted."""
     weighed = asked * (worth / worth.mean())[:, None]
-    held = ridge * np.eye(asked.shape[1], dtype=np.float32)
+    held = _RIDGE * np.eye(asked.shape[1], dtype=np.float32)
     solve = cast("Callable[[FloatMatrix, FloatMatrix], FloatMatrix]", np.linalg.solve)  # untyped
     return solve(weighed.T @ asked + held, weighed.T @ wanted + held)
