@@ -12,6 +12,7 @@ from typing import Any, cast
 from mcp_types.jsonrpc import HEADER_MISMATCH
 
 from toolcrib_registry.types import JsonObject
+from toolcrib_server.upstream.sdk import load_sdk
 
 from .messages import Call
 from .service import RpcError
@@ -96,6 +97,7 @@ def check_agreement(headers: Headers, call: Call, version: object) -> None:
     Raises:
         RpcError: They differ, or one is missing.
     """
+    load_sdk()
     from mcp.shared.inbound import (  # noqa: PLC0415  # slow, and for HTTP alone
         NAME_BEARING_METHODS,
         decode_header_value,
@@ -143,6 +145,7 @@ class Mirrors:
         Raises:
             RpcError: A header is missing, too much, or differs.
         """
+        load_sdk()
         from mcp.shared.inbound import validate_mcp_param_headers  # noqa: PLC0415  # slow
 
         arguments = call.params.get("arguments", {})

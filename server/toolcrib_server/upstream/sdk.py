@@ -1,7 +1,9 @@
 """The SDK of MCP as a whole: what little of it is used here brings all of it along.
 
 That takes half a second, which no assistant should wait for before its first answer: whoever needs
-a part imports it where it is used, and `load_sdk` sees to it beforehand, off the event loop.
+a part calls `load_sdk` and imports it where it is used; at the start that is done once beforehand,
+off the event loop. Two threads that each began with another part would fail: the parts import each
+other in a circle.
 """
 
 import importlib

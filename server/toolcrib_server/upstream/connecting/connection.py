@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import anyio
+from mcp_types.jsonrpc import UNSUPPORTED_PROTOCOL_VERSION
 
 from toolcrib_registry.errors import UpstreamTimeout
 from toolcrib_registry.types import (
@@ -49,6 +50,7 @@ from .era import Envelope, Greeting, Negotiation, read_discovery
 
 logger = logging.getLogger(__name__)
 
+_OTHER_VERSION = "no longer speaks the protocol version that was agreed on"
 _PROBE_S = 10.0
 _SILENT_TIMEOUTS = 3
 """After so many timeouts without one answer between, the server is taken for hung."""
@@ -198,7 +200,8 @@ class Connection:
 
         Raises:
             UpstreamTimeout: It took longer; it has been cancelled and the connection can be used.
-            LinkFailure: There is no result; the class says why.
+            LinkFailure: There is no result; the class says why. A connection whose version the
+                server refuses all at once is lost.
         """
         call_id = next(self._ids)
         full, fields = self._envelope.wrap(
@@ -221,8 +224,12 @@ class Connection:
         except TimeoutError:
             self._count_silence()
             raise UpstreamTimeout(self._server, method, timeout_s) from None
-        except RpcFailure:
+        except RpcFailure as failure:
             self._timeouts = 0
+            if failure.code == UNSUPPORTED_PROTOCOL_VERSION:
+                # It was agreed on, so another server stands there now; it has done nothing.
+                self._link.lose(_OTHER_VERSION)
+                raise LinkLost(_OTHER_VERSION, delivered=False) from failure
             raise
         finally:
             self.in_flight -= 1

@@ -36,6 +36,7 @@ from toolcrib_server.upstream.failures import (
     Unauthorized,
 )
 from toolcrib_server.upstream.messages.interaction import SHARED, Profile
+from toolcrib_server.upstream.sdk import load_sdk
 from toolcrib_server.upstream.transports.http import VERSION_HEADER
 from toolcrib_server.upstream.transports.link import Link
 
@@ -114,6 +115,7 @@ class Envelope:
     def _headers_of(self, method: str, params: Mapping[str, Any]) -> dict[str, str]:
         if not self._modern:
             return self.headers
+        load_sdk()
         from mcp.shared.inbound import (  # noqa: PLC0415  # slow: see `sdk`
             MCP_METHOD_HEADER,
             MCP_NAME_HEADER,

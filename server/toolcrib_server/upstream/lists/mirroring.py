@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from toolcrib_server.upstream.sdk import load_sdk
+
 HeaderMap = Mapping[tuple[str, ...], str]
 """Where in a tool's arguments the value of which header stands; empty: nothing is mirrored."""
 
@@ -16,6 +18,7 @@ NO_HEADERS: HeaderMap = {}
 
 def header_map(schema: Mapping[str, Any]) -> HeaderMap:
     """Read it from the ``inputSchema`` of a tool; one that is malformed mirrors nothing."""
+    load_sdk()
     from mcp.shared.inbound import (  # noqa: PLC0415  # slow: see `sdk`
         find_invalid_x_mcp_header,
         x_mcp_header_map,

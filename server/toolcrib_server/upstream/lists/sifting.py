@@ -14,6 +14,7 @@ from toolcrib_registry.types import JsonObject, Malformed
 from toolcrib_server.jsonrpc.text import MAX_DEPTH, holds_nul, is_deeper
 from toolcrib_server.upstream.config.secrets import MASK, Redactor
 from toolcrib_server.upstream.failures import BadAnswer
+from toolcrib_server.upstream.sdk import load_sdk
 
 from .schemas import SchemaCheck
 from .shelves import TOOLS, Shelf, ShelfPages
@@ -114,6 +115,7 @@ class Sifting:
         return _fault_in_name(name, shelf)
 
     def _fault_in_schemas(self, tool: Mapping[str, Any]) -> str | None:
+        load_sdk()
         from mcp.shared.inbound import find_invalid_x_mcp_header  # noqa: PLC0415  # slow: see `sdk`
 
         schema = tool.get("inputSchema")

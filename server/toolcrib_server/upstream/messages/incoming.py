@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 from toolcrib_registry.types import JsonObject
+from toolcrib_server.upstream.sdk import load_sdk
 
 from . import rpc
 from .dialogue import Dialogue, Reply
@@ -170,6 +171,7 @@ class Incoming:
 
 
 def _subscription_of(params: JsonObject) -> object:
+    load_sdk()
     from mcp.shared.subscriptions import (  # noqa: PLC0415  # slow: see `sdk`
         SUBSCRIPTION_ID_META_KEY,
     )
@@ -180,6 +182,7 @@ def _subscription_of(params: JsonObject) -> object:
 
 
 def _without_subscription(params: JsonObject) -> JsonObject:
+    load_sdk()
     from mcp.shared.subscriptions import (  # noqa: PLC0415  # slow: see `sdk`
         SUBSCRIPTION_ID_META_KEY,
     )

@@ -16,6 +16,7 @@ import anyio.abc
 
 from toolcrib_registry.errors import InvalidInput
 from toolcrib_server.upstream.failures import Unauthorized
+from toolcrib_server.upstream.sdk import load_sdk
 
 if TYPE_CHECKING:
     from mcp.shared.auth import AuthorizationCodeResult
@@ -57,6 +58,7 @@ class Browser:
         Raises:
             Unauthorized: It does not, or brings a refusal.
         """
+        load_sdk()
         from mcp.shared.auth import AuthorizationCodeResult  # noqa: PLC0415  # slow
 
         with anyio.move_on_after(self._patience_s):

@@ -10,6 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from toolcrib_server.upstream.sdk import load_sdk
+
 from .errands import Errands
 from .login import Challenge, Login
 
@@ -129,6 +131,7 @@ def _refusal(challenge: Challenge, request: httpx2.Request) -> httpx2.Response:
 
 
 async def _provider(door: Door, person: Person | None) -> OAuthClientProvider:
+    load_sdk()
     from mcp.client.auth import OAuthClientProvider  # noqa: PLC0415  # slow
     from mcp.shared.auth import OAuthClientMetadata  # noqa: PLC0415  # slow
     from pydantic import AnyUrl  # noqa: PLC0415  # slow
@@ -152,6 +155,7 @@ async def _provider(door: Door, person: Person | None) -> OAuthClientProvider:
 
 
 async def _by_credentials(door: Door) -> OAuthClientProvider:
+    load_sdk()
     from mcp.client.auth import OAuthFlowError  # noqa: PLC0415  # slow
     from mcp.client.auth.extensions.client_credentials import (  # noqa: PLC0415  # slow
         ClientCredentialsOAuthProvider,

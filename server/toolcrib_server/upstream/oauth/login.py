@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from toolcrib_registry.types import JsonObject, ServerName
 from toolcrib_server.upstream.config.secrets import SecretStore
+from toolcrib_server.upstream.sdk import load_sdk
 
 if TYPE_CHECKING:
     # Models of the SDK are slow to import, and most servers want no login.
@@ -57,6 +58,7 @@ class Login:
 
     async def get_tokens(self) -> OAuthToken | None:
         """Return the tokens."""
+        load_sdk()
         from mcp.shared.auth import OAuthToken  # noqa: PLC0415  # slow
 
         tokens = self._read().get("tokens")
@@ -73,6 +75,7 @@ class Login:
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         """Return how we are registered at the authorization server."""
+        load_sdk()
         from mcp.shared.auth import OAuthClientInformationFull  # noqa: PLC0415  # slow
 
         known = self._read().get("client")
@@ -88,6 +91,7 @@ class Login:
         The SDK takes a token that it did not fetch itself for valid, and guesses the address at
         which to renew it.
         """
+        load_sdk()
         from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata  # noqa: PLC0415  # slow
 
         kept = self._read()

@@ -46,6 +46,7 @@ from toolcrib_server.upstream.messages.interaction import (
 from toolcrib_server.upstream.oauth.logins import Logins
 from toolcrib_server.upstream.processes.room import ProcessLimits
 from toolcrib_server.upstream.processes.stderr_log import StderrLogs
+from toolcrib_server.upstream.sdk import load_sdk
 
 from .listening import Listening
 from .lister import Lister
@@ -447,6 +448,7 @@ class _NoSecrets:
 def _param_headers(
     slot: Slot, method: str, params: Mapping[str, Any], known: HeaderMap
 ) -> Mapping[str, str] | None:
+    load_sdk()
     from mcp.shared.inbound import mcp_param_headers  # noqa: PLC0415  # slow: see `sdk`
 
     if method != "tools/call":

@@ -20,6 +20,7 @@ import psutil
 
 from toolcrib_registry.types import StdioTransport
 from toolcrib_server.upstream.failures import LinkLost
+from toolcrib_server.upstream.sdk import load_sdk
 
 from .family import MARK, find_family, make_mark, signal_all, wait_gone
 from .keeper import open_keeper
@@ -187,6 +188,7 @@ async def open_child(transport: StdioTransport, *, grace_s: float) -> AsyncGener
     Raises:
         LinkLost: The command cannot be started.
     """
+    load_sdk()
     from mcp.client.stdio import get_default_environment  # noqa: PLC0415  # slow: see `sdk`
 
     mark = make_mark()
@@ -246,6 +248,7 @@ async def _start_watched(
 
 def _environment() -> dict[str, str]:
     """Give a warden itself enough to run as Toolcrib does, and no secret."""
+    load_sdk()
     from mcp.client.stdio import get_default_environment  # noqa: PLC0415  # slow: see `sdk`
 
     needed = {name: os.environ[name] for name in _OF_THE_LINKER if name in os.environ}

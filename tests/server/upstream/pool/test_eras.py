@@ -157,3 +157,46 @@ def test_what_was_asked_long_ago_is_asked_again_in_a_process_that_runs_on(ageing
     now += timedelta(hours=12)
     assert not eras.begins_with_handshake(ageing.server, SHARED)
     assert eras.begins_with_handshake(ageing.server, Profile(key="a", handshake=True))
+
+
+async def test_a_server_that_is_replaced_behind_its_url_is_greeted_anew_and_called_once(
+    serve, scripted
+):
+    def refuse(request, code, status):
+        error = {"code": code, "message": "no"}
+        return status, {}, {"jsonrpc": "2.0", "id": request["id"], "error": error}
+
+    def answer(request, result):
+        return 200, {}, {"jsonrpc": "2.0", "id": request["id"], "result": result}
+
+    greeting = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
+    done = {"content": [], "resultType": "complete"}
+    app = scripted(
+        server_discover=lambda request: refuse(request, -32601, 404),
+        initialize=lambda request: answer(
+            request, {**greeting, "serverInfo": {"name": "it", "version": "1"}}
+        ),
+        notifications_initialized=lambda _: (202, {}, b""),
+        GET=lambda _: (405, {}, b""),
+        tools_call=lambda request: answer(request, done),
+    )
+
+    def of_2026(request):
+        version = app.headers[-1].get("mcp-protocol-version")
+        is_right = version == "2026-07-28"
+        return answer(request, done) if is_right else refuse(request, -32022, 400)
+
+    server = serve(app).http("it")
+    async with ConnectionPool() as pool:
+        await pool.call_tool(server, "echo", {}, timeout_s=10)
+        del app.scripts["server_discover"]
+        app.scripts |= {
+            "initialize": lambda request: refuse(request, -32601, 404),
+            "tools_call": of_2026,
+        }
+        before = len(app.requests)
+        await pool.call_tool(server, "echo", {}, timeout_s=10)
+    sent = [method for method in app.methods()[before:] if method not in ("GET", "DELETE")]
+    assert [sent[0], sent[-1]] == ["tools/call", "tools/call"]
+    assert "server/discover" in sent
+    assert sent.count("tools/call") == 2  # the first was refused
