@@ -114,11 +114,13 @@ class Newsroom:
 
     async def publish(self, head: Revision) -> None:
         """Tell of everything that was committed up to ``head``."""
-        since, self._told = self._told, head
+        since = self._told
         heard = {name: news for name, news in self._servers.items() if news.is_heard}
         if since is None or since >= head or not (heard or self.everything.is_heard):
+            self._told = head
             return
         changes = await anyio.to_thread.run_sync(self._read, since)
+        self._told = head  # only now: what could not be read is told of next time
         if not changes or changes[-1].revision < head:  # too many to look at each
             self.everything.tell({PROMPTS, RESOURCES})
             for news in heard.values():

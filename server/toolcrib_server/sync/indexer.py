@@ -67,6 +67,8 @@ class Indexer:
         self._error: str | None = None
         self._tokens_after_s = 0.0
         self._gaps: frozenset[EntryId] = frozenset()
+        self._is_untold = False
+        """Whether the faces do not know yet of what the index does: telling them failed."""
 
     @property
     def encoder_error(self) -> str | None:
@@ -131,8 +133,10 @@ class Indexer:
         self._error = None
         self._checkpoint("indexed")
         # Before anybody is answered: whoever waits for this pass finds the faces up to date too.
-        if self._on_change and report.revision != before:
+        self._is_untold |= report.revision != before
+        if self._on_change and self._is_untold:
             await self._on_change()
+        self._is_untold = False
         return report
 
     async def follow(self, *, interval_s: float = 1.0) -> None:
@@ -143,7 +147,8 @@ class Indexer:
             if self._index is None:
                 continue
             try:
-                if await anyio.to_thread.run_sync(self._store.head) != self._index.revision:
+                head = await anyio.to_thread.run_sync(self._store.head)
+                if head != self._index.revision or self._is_untold:
                     await self.catch_up()
                 # Each costs a second or so for a large registry: not at every step of a long sync.
                 rests = self._index.revision == seen

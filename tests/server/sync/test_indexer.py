@@ -13,6 +13,7 @@ from toolcrib_embeddings import Rerank, SearchOptions, render_document
 from toolcrib_embeddings.encoding.encoder import Encoding
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_embeddings.vectors import FloatMatrix
+from toolcrib_registry.errors import StoreError
 from toolcrib_registry.types import EntryKind, Model, ServerName
 from toolcrib_server.sync.indexer import Indexer
 
@@ -306,3 +307,27 @@ async def test_a_text_that_changed_has_the_token_vectors_of_the_new_one(house: H
 
 def _hashes(house: House) -> list[str]:
     return [render_document(entry).text_hash for entry in house.store.iter_entries(live=True)]
+
+
+async def test_the_faces_are_told_again_when_telling_them_failed(
+    house: House, tmp_path: Path
+) -> None:
+    told: list[bool] = []
+    done = anyio.Event()
+
+    async def tell() -> None:
+        told.append(True)
+        if len(told) == 2:
+            raise StoreError("The connection was lost.")
+        if len(told) == 3:
+            done.set()
+
+    open_encoder, folder = CountingEncoder, tmp_path / "other"
+    indexer = Indexer(house.store, open_encoder=open_encoder, folder=folder, on_change=tell)
+    await indexer.catch_up()
+    house.register("s")
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(indexer.follow, interval_s=0.01))
+            await done.wait()
+            tasks.cancel_scope.cancel()

@@ -101,9 +101,10 @@ class Views:
         self._changed.set()
         self._changed = anyio.Event()
 
-    async def wait(self) -> None:
-        """Wait until the registry has changed."""
-        await self._changed.wait()
+    @property
+    def next_change(self) -> anyio.Event:
+        """Set when the registry has changed after now."""
+        return self._changed
 
     async def _read(self, name: str, before: Served | None) -> Served:
         scope = self._scopes.get(name) or self._make_scope(partial(self._held, name))

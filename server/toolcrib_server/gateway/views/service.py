@@ -118,8 +118,9 @@ class ViewService:
         """Look at the view after each change: what is new there is told to all that listen."""
         try:
             while True:
+                change = self._views.next_change  # also one that comes during the look
                 await self._views.current(self._name)
-                await self._views.wait()
+                await change.wait()
         except NotFound:
             listening.cancel()
 

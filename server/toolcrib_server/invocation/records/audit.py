@@ -30,6 +30,7 @@ class AuditLog:
         """Tell ``on_call`` of each record as it comes; it must return at once."""
         self._store = store
         self._on_call = on_call
+        self._writing = anyio.Lock()
         self._pending: deque[CallRecord] = deque()
         self._lost = 0
 
@@ -49,6 +50,11 @@ class AuditLog:
 
     async def flush(self) -> None:
         """Write what is pending. A failed write keeps it for the next try."""
+        # Whoever ends the process may come in the midst of a write: it is written once.
+        async with self._writing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         if not self._pending:
             return
         batch = tuple(self._pending)
