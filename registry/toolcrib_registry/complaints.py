@@ -26,7 +26,7 @@ class Complaint:
     def __str__(self) -> str:
         """Say it as a sentence, without its full stop."""
         what = f"must be {self.expected}" if self.expected else self.problem
-        return f"{self.path or 'the whole'} {what}"
+        return f"{self.path or 'it'} {what}"
 
 
 def complaints(found: Iterable[Mapping[str, Any]], *, below: int = 0) -> list[Complaint]:

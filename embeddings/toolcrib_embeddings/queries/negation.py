@@ -22,7 +22,8 @@ _ORDERS: Final = (
     rf"|do\s*{_NOT}"
     r"|never"
     r"|(?:there\s+is\s+)?no\s+need\s+(?:to|for)"
-    r"|not(?!\s+(?:limited|only)\b)"
+    # "and not committed yet" says how things are
+    r"|not(?!\s+(?:limited|only)\b|[^,.;:!?()\n]*\byet\b)"
 )
 _CUE: Final = re.compile(
     # an order, at the start of a clause, so that nobody in particular is its subject

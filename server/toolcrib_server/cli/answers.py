@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from toolcrib_server.gateway.sentences import (
     explain,
+    say_chance,
     say_grounds,
     say_lexical_only,
     say_needed,
@@ -65,7 +66,9 @@ def _print_group(answer: Answer, group: Sequence[_Placed], *, explained: bool) -
     likely = any(found.likelihood is not None for _, found in group)
     columns = ("#", "name", "kind", *_if(stepped, "step"), *_if(likely, "likely"), "score")
     rows = [_row(*placed, stepped=stepped, likely=likely) for placed in group]
-    print_table((*columns, "found by", "description"), rows, empty="")
+    columns = (*columns, "found by", "description")
+    # A name is typed again to call what it names, so it is the last to be cut.
+    print_table(columns, rows, empty="", spare=("found by", "score"))
     for line in _lines(group, explained=explained):
         print_line(line)
 
@@ -73,7 +76,7 @@ def _print_group(answer: Answer, group: Sequence[_Placed], *, explained: bool) -
 def _row(place: int, found: Found, *, stepped: bool, likely: bool) -> list[Cell]:
     entry = found.entry
     steps = ", ".join(str(step + 1) for step in found.steps) or None
-    chance = None if found.likelihood is None else f"{found.likelihood:.0%}"
+    chance = None if found.likelihood is None else say_chance(found.likelihood)
     return [
         place,
         entry.name,

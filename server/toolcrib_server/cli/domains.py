@@ -16,7 +16,7 @@ from toolcrib_server.runtime import Runtime
 
 from .batch import open_index
 from .options import AsJson
-from .output import clipped, print_json, print_line, print_table, progress
+from .output import clipped, counted, print_json, print_line, print_table, progress
 from .running import run
 
 _TEXT_KEYS = ("text", "query", "example")
@@ -101,7 +101,7 @@ def _put(name: str, file: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"name": domain.name, "examples": len(domain.examples)})
     else:
-        print_line(f"{_shown(domain.name)}: {len(domain.examples)} examples.")
+        print_line(f"{_shown(domain.name)}: {counted(len(domain.examples), 'example')}.")
 
 
 def _read_texts(file: Path) -> list[str]:

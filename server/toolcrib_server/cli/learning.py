@@ -67,10 +67,12 @@ def status(as_json: AsJson = False) -> None:
         )
         return
     print_line(f"Learning is {mode} (TOOLCRIB_LEARNING).")
-    columns = ("TENANT", "OUTCOMES", "IN USE", "JUDGED AT", "BECAUSE")
-    rows = [(s.tenant, s.outcomes, s.in_use or "nothing", s.judged_at, s.reason) for s in states]
+    columns = ("tenant", "outcomes", "in use", "judged at")
+    rows = [(s.tenant, s.outcomes, s.in_use or "nothing", s.judged_at) for s in states]
     print_table(columns, rows, empty="Nothing was recorded yet.")
     for state in states:
+        if state.reason:
+            print_line(f"{state.tenant}: {state.reason}.")
         print_line(f"{state.tenant}: abstains by {state.abstains_by}.")
         for wait in state.waits:
             print_line(f"{state.tenant}: {wait}.")
@@ -143,7 +145,7 @@ def _aware(at: datetime | None) -> datetime | None:
 
 
 def _print_reports(reports: Mapping[str, JsonObject]) -> None:
-    columns = ("TENANT", "WAY", "BEFORE", "AFTER", "GAIN (95 %)", "IN USE")
+    columns = ("tenant", "way", "before", "after", "gain (95 %)", "in use")
     rows = [
         (tenant, gain["arm"], f"{100 * report['before']:.1f}", *_gain_cells(gain), in_use)
         for tenant, report in reports.items()
@@ -258,9 +260,9 @@ def _judged(read: RetrievalSet) -> JudgedQueries:
 
 
 def _print_results(results: Sequence[SetResult]) -> None:
-    columns = ("SET", "QUERIES", "OUTCOMES", "UNSEEN", "ATTACK", "IN USE", "BEFORE", "AFTER")
+    columns = ("set", "queries", "outcomes", "unseen", "attack", "in use", "before", "after")
     rows = [_row(result, trial) for result in results for trial in result.trials]
-    print_table((*columns, "GAIN (95 %)"), rows, empty="No set was large enough.")
+    print_table((*columns, "gain (95 %)"), rows, empty="No set was large enough.")
     for attack, gain in _macro(results).items():
         print_line(f"macro, {attack}: {100 * gain:+.1f} points NDCG@10")
 

@@ -21,7 +21,7 @@ def print_needs(found: Needs) -> None:
     """Print what was learned and refused; nothing where there is nothing."""
     rows = [(each.tenant, each.tool, each.needs, each.why) for each in found.learned]
     if rows:
-        print_table(("TENANT", "TOOL", "BRINGS", "BECAUSE"), rows, empty="")
+        print_table(("tenant", "tool", "brings", "because"), rows, empty="")
     for pair in found.refused:
         print_line(f"{pair.tool} never brings {pair.needed}: it was refused.")
 

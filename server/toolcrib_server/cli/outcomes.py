@@ -228,11 +228,11 @@ def status(
         print_json({"mode": mode, "tenants": states})
         return
     print_line(f"Routing is {mode} (TOOLCRIB_ROUTING).")
-    columns = ("tenant", "outcomes", "queries", "models", "state", "because")
-    rows = [(s.tenant, s.outcomes, s.queries, len(s.models), s.state, s.reason) for s in states]
+    columns = ("tenant", "outcomes", "queries", "models", "state")
+    rows = [(s.tenant, s.outcomes, s.queries, len(s.models), s.state) for s in states]
     print_table(columns, rows, empty=_NONE_KNOWN)
     for state in states:
-        for said in (*state.drifts, *state.set_aside):
+        for said in (state.reason, *state.drifts, *state.set_aside):
             print_line(f"{state.tenant}: {said}")
 
 

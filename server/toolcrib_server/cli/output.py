@@ -22,6 +22,7 @@ from toolcrib_registry.spelling import camel
 Cell = object
 
 _LEAST_SHOWN = 16
+_LEAST_OF_ALL = 4
 _GAP = 2
 _UNCUT = 10_000
 _LONGEST_PROSE = 160
@@ -102,11 +103,18 @@ def _is_unread(descriptor: int) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    empty: str,
+    spare: Sequence[str] = (),
+) -> None:
     """Print rows under headings, or ``empty`` when there are none.
 
-    A row is a line, whatever its cells hold. In a terminal the last column gives way when there is
-    no room; elsewhere nothing is cut but what its caller clips.
+    A row is a line, whatever its cells hold. In a terminal without room for all, the ``spare``
+    columns are left out, the first of them first, and the last column gives way; elsewhere nothing
+    is cut but what its caller clips.
     """
     lines = [[_cell(cell) for cell in row] for row in rows]
     if not lines:
@@ -119,6 +127,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNCUT)
     table = Table(box=None, pad_edge=False, header_style="bold")
+    columns, lines = _spared(columns, lines, spare, console.width)
     for column, width in zip(columns, widths(columns, lines, console.width), strict=True):
         table.add_column(column, no_wrap=True, overflow="ellipsis", width=width)
     for line in lines:
@@ -140,19 +149,38 @@ def clipped(text: str | None) -> str | None:
 
 def widths(columns: Sequence[str], lines: Sequence[Sequence[str]], room: int) -> list[int]:
     """Give each column its width; where there is no room, the last gives way, then the widest."""
+    widths = _full_widths(columns, lines)
+    missing = sum(widths) + _GAP * (len(widths) - 1) - room
+    by_size = sorted(range(len(widths) - 1), key=lambda i: -widths[i])
+    for least in (_LEAST_SHOWN, _LEAST_OF_ALL):
+        for i in (len(widths) - 1, *by_size):
+            given = min(max(missing, 0), max(widths[i] - least, 0))
+            widths[i] -= given
+            missing -= given
+    return widths
+
+
+def _spared(
+    columns: Sequence[str], lines: list[list[str]], spare: Sequence[str], room: int
+) -> tuple[Sequence[str], list[list[str]]]:
+    """Leave out spare columns as long as more than the last would have to give way."""
+    for column in spare:
+        *firm, last = _full_widths(columns, lines)
+        if sum(firm) + _GAP * len(firm) + min(last, _LEAST_SHOWN) <= room:
+            break
+        at = columns.index(column)
+        columns = [*columns[:at], *columns[at + 1 :]]
+        lines = [[*line[:at], *line[at + 1 :]] for line in lines]
+    return columns, lines
+
+
+def _full_widths(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
     from rich.cells import cell_len  # noqa: PLC0415  # as above
 
-    widths = [
+    return [
         max(cell_len(column), *(cell_len(line[i]) for line in lines))
         for i, column in enumerate(columns)
     ]
-    missing = sum(widths) + _GAP * (len(widths) - 1) - room
-    by_size = sorted(range(len(widths) - 1), key=lambda i: -widths[i])
-    for i in (len(widths) - 1, *by_size):
-        given = min(max(missing, 0), max(widths[i] - _LEAST_SHOWN, 0))
-        widths[i] -= given
-        missing -= given
-    return widths
 
 
 def _cell(value: Cell) -> str:

@@ -229,7 +229,7 @@ def _print_selection(selection: Selection) -> None:
         "context",
         "licence",
     )
-    print_table(columns, rows, empty="")
+    print_table(columns, rows, empty="", spare=("licence", "context"))
     for stage in stages_of(selection):
         print_line(f"{stage.name}: {stage.said}")
     print_line(

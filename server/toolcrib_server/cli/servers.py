@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -95,7 +97,18 @@ def _server(
         kind = "sse" if sse else "http"
         return server_from_url(name, url, headers=headers, transport=kind, tags=tags, origin=ACTOR)
     pairs = _pairs(env, "--env")
-    return server_from_command(name, command, env=pairs, tags=tags, origin=ACTOR)
+    folder = folder_of(command)
+    return server_from_command(name, command, env=pairs, cwd=folder, tags=tags, origin=ACTOR)
+
+
+def folder_of(command: Sequence[str]) -> str | None:
+    """Name this folder if the command has a path that only holds from here; else None.
+
+    Whoever starts the server later (`serve`, an assistant) may be anywhere.
+    """
+    # Not `Path.exists`, which raises on a word that is too long to be a path.
+    here = any(os.path.exists(word) and not os.path.isabs(word) for word in command)  # noqa: PTH110, PTH117
+    return str(Path.cwd()) if here else None
 
 
 def _pairs(values: Sequence[str], option: str) -> dict[str, str]:

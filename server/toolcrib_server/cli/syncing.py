@@ -94,7 +94,9 @@ def show_reports(reports: Sequence[SyncReport], *, as_json: bool) -> None:
         "server", "status", "added", "updated", "removed", "unchanged", "quarantined", "malformed",
         "took",
     )  # fmt: skip
-    print_table(columns, rows, empty="No server is registered and enabled: nothing to sync.")
+    empty = "No server is registered and enabled: nothing to sync."
+    quiet = [column for i, column in enumerate(columns) if all(row[i] == 0 for row in rows)]
+    print_table(columns, rows, empty=empty, spare=quiet[::-1])
     for report in reports:
         if report.error:
             print_note(f"{report.server}: {report.error}")

@@ -13,8 +13,16 @@ from toolcrib_server.selection.selector import Answer, Found
 
 _SPLITTERS: Final = {SplitBy.ASKER: "whoever asked", SplitBy.RULES: "rules"}
 _SHOWN_STEP_CHARS: Final = 80
+_LEAST_PERCENT: Final = 0.01
 NOTHING_FITS: Final = "Nothing in the registry seems to fit."
 _KNOWN_BY: Final = {"use": ", as calls show", "schema": ", as schemas suggest"}
+
+
+def say_chance(likelihood: float) -> str:
+    """Write a likelihood in percent; one that only rounding makes sure is no certainty."""
+    if likelihood < _LEAST_PERCENT:
+        return "<1%"
+    return ">99%" if likelihood > 1 - _LEAST_PERCENT else f"{likelihood:.0%}"
 
 
 def explain(found: Found) -> str:
@@ -28,14 +36,14 @@ def explain(found: Found) -> str:
         parts.append(f"needed: {found.required_why}")
     parts.append(f"score {found.score:.3f}")
     if found.likelihood is not None:
-        parts.append(f"likely {found.likelihood:.0%}")
+        parts.append(f"likely {say_chance(found.likelihood)}")
     return ", ".join(parts)
 
 
 def say_nothing_fits(answer: Answer) -> str:
     """Say that the registry seems to hold nothing that fits."""
     chance = (
-        f" (likelihood that anything does: {answer.likelihood:.0%})"
+        f" (likelihood that anything does: {say_chance(answer.likelihood)})"
         if answer.likelihood is not None
         else ""
     )
@@ -100,7 +108,7 @@ def say_stale(since: datetime) -> str:
 
 def say_steps(answer: Answer, *, is_cut: bool = False) -> Iterator[str]:
     """Say each step, and how likely it is that something fits it where that is known."""
-    chances = [f" (something fits: {each:.0%})" for each in answer.step_likelihoods]
+    chances = [f" (something fits: {say_chance(each)})" for each in answer.step_likelihoods]
     for place, step in enumerate(answer.steps):
         shown = step
         if is_cut and len(step) > _SHOWN_STEP_CHARS:

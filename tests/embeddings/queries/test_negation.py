@@ -48,6 +48,7 @@ def test_what_is_not_wanted_is_left_out(query: str, text: str, unwanted: list[st
         "I do not know how to cook, find me recipes",
         "They don't answer the phone: call them again",
         "find issues that are not closed",
+        "what did I change in my working copy and not commit yet",
         "all regions, including but not limited to Europe",
         "Find a way to send a letter without a stamp",
         "do not delete",

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -44,6 +45,30 @@ def test_a_row_is_a_line_whatever_its_cells_hold_and_wide_letters_are_not_cut(
     assert "\x1b" not in hostile
     assert "nine ten" in hostile
     assert plain.split() == ["x", "y"]
+
+
+TABLE = (
+    "from toolcrib_server.cli.output import print_table; print_table(('name', 'score', 'said'), "
+    "[('clock__convert_time', '0.5', 'word ' * 20)], empty='', spare=('score',))"
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "heading"), [(50, ["name", "score", "said"]), (40, ["name", "said"])]
+)
+def test_a_spare_column_is_left_out_before_a_name_is_cut(columns: int, heading: list[str]) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    subprocess.run(
+        [sys.executable, "-c", TABLE], timeout=60, check=True, stdout=theirs, env=environment
+    )
+    os.close(theirs)
+    first, second = re.sub(r"\x1b\[\d*m", "", os.read(ours, 1000).decode()).splitlines()
+    os.close(ours)
+    assert first.split() == heading
+    assert second.startswith("clock__convert_time  ")
+    assert len(second) == columns
+    assert second.endswith("…")
 
 
 def test_free_text_is_clipped_to_a_line_that_a_table_has_room_for() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toolcrib_embeddings import Signal
 from toolcrib_registry.types import Model, Prompt, Revision, ServerName, Tool
 from toolcrib_server.gateway.answers import Detail, Wanted, show_answer
-from toolcrib_server.gateway.sentences import explain
+from toolcrib_server.gateway.sentences import explain, say_chance
 from toolcrib_server.selection.brief import brief_of
 from toolcrib_server.selection.question import Filters
 from toolcrib_server.selection.selector import Answer, Found
@@ -289,3 +289,11 @@ def test_the_same_answer_is_shown_in_the_same_bytes():
     for wanted in (Wanted(), FULL, Wanted(explain=True, group_by_server=True, max_tokens=300)):
         pairs = [shown(answer(*tools), wanted, *tools) for _ in range(2)]
         assert json.dumps(pairs[0]) == json.dumps(pairs[1])
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "said"),
+    [(0.0, "<1%"), (0.009, "<1%"), (0.01, "1%"), (0.5, "50%"), (0.99, "99%"), (0.998, ">99%")],
+)
+def test_a_likelihood_is_never_said_to_be_certain(likelihood: float, said: str) -> None:
+    assert say_chance(likelihood) == said
