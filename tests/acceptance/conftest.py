@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import anyio
 import httpx
 import pytest
-import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -22,28 +20,9 @@ from toolcrib_server.cli.running import told
 from toolcrib_server.runtime import Runtime, open_runtime
 from toolcrib_server.settings import Settings
 
+from ..serving import served
+
 ROOT = Path(__file__).parents[2]
-
-
-@asynccontextmanager
-async def served(app: Any) -> AsyncGenerator[str]:
-    """Serve an ASGI application on a free loopback port; yields its base URL."""
-    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve)
-        try:
-            with anyio.fail_after(30):
-                while not server.started:
-                    await anyio.lowlevel.checkpoint()
-            port = server.servers[0].sockets[0].getsockname()[1]
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            # Not by cancelling, which would leave the listening socket to the collector.
-            server.should_exit = True
-            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
-                while server.servers and server.servers[0].is_serving():  # noqa: ASYNC110  # uvicorn tells nobody
-                    await anyio.sleep(0.02)
 
 
 def clock() -> MCPServer:

@@ -123,7 +123,8 @@ async def test_the_server_says_what_is_behind_it_and_how_long_that_is_true(
 async def test_an_upstream_that_is_gone_is_an_error_and_its_tools_stay_findable(
     open_house: OpenHouse,
 ) -> None:
-    from .conftest import clock, served
+    from ..serving import served
+    from .conftest import clock
 
     async with open_house() as house:
         async with served(clock().streamable_http_app()) as url:

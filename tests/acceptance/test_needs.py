@@ -14,7 +14,8 @@ from toolcrib_clients import AsyncToolcrib
 from toolcrib_registry.errors import InvalidInput, NotFound
 from toolcrib_registry.types import CallRecord, EntryId, ServerName
 
-from .conftest import House, OpenHouse, Toolcrib, served
+from ..serving import served
+from .conftest import House, OpenHouse, Toolcrib
 
 QUERY = "throw somebody out of the room"
 USERS, BAN, KNOCK = (EntryId(f"tool:chat__{name}") for name in ("find_user", "ban", "knock"))

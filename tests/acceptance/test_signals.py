@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,20 +19,33 @@ from toolcrib_migrations import open_store
 TOOLCRIB = str(Path(sys.executable).with_name("toolcrib"))
 ROOT = Path(__file__).parents[2]
 RAW = ROOT / "tests/server/upstream/servers/raw.py"
+_PAUSE_S = 0.02
+"""Between two looks: whoever looks without a pause keeps what is looked for from starting."""
 
 
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """Register a server that stays when its standard input ends."""
-    variables = {
+def env_of(data: Path) -> dict[str, str]:
+    return {
         **os.environ,
-        "TOOLCRIB_DATA_DIR": str(tmp_path),
+        "TOOLCRIB_DATA_DIR": str(data),
         "TOOLCRIB_CACHE_DIR": str(ROOT / ".cache"),
         "TOOLCRIB_PORT": "0",
     }
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Register a server that stays when its standard input ends, once for all tests."""
+    data = tmp_path_factory.mktemp("registry")
     command = [TOOLCRIB, "add", "raw", "--", sys.executable, str(RAW), "good"]
-    subprocess.run(command, env=variables, check=True, capture_output=True)
-    return variables
+    subprocess.run(command, env=env_of(data), check=True, capture_output=True)
+    return data
+
+
+@pytest.fixture
+def env(registry: Path, tmp_path: Path) -> dict[str, str]:
+    """Copy the registry, and say where it is."""
+    shutil.copytree(registry, tmp_path, dirs_exist_ok=True)
+    return env_of(tmp_path)
 
 
 @pytest.fixture
@@ -53,6 +67,7 @@ def until_serving(url: str) -> None:
                 return
         except httpx.TransportError:
             pass
+        time.sleep(_PAUSE_S)
     raise AssertionError("it did not come up")
 
 
@@ -80,6 +95,7 @@ def test_stdio_leaves_nothing_behind(env: dict[str, str]) -> None:
         deadline = time.monotonic() + 60
         children: list[psutil.Process] = []
         while not children and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
             children = psutil.Process(process.pid).children(recursive=True)
         assert children
         process.send_signal(signal.SIGTERM)

@@ -59,6 +59,7 @@ async def test_an_assistant_over_stdio_finds_and_calls(
         found: list[dict[str, Any]] = []
         while not found:
             # The configured server is synced in the background, and takes a second to start.
+            await anyio.sleep(0.05)
             answer = await client.call_tool("search_tools", {"query": "time in another zone"})
             found = answer.structured_content["results"]
         assert found[0]["name"] == "clock__convert_time"

@@ -27,7 +27,8 @@ from toolcrib_registry.types import (
 from toolcrib_server.downstream.service import Client as ServiceClient
 from toolcrib_server.gateway.views import find_view
 
-from .conftest import OpenHouse, served
+from ..serving import served
+from .conftest import OpenHouse
 
 pytestmark = pytest.mark.anyio
 

@@ -15,6 +15,8 @@ from toolcrib_server.rest.app import build_api
 from toolcrib_server.rest.deps import Deps
 from toolcrib_server.rest.testing import open_deps
 
+from ..serving import PromptServer
+
 KEY = "admin-key-0123456789"
 FAILURES = {
     "down": UpstreamUnavailable("clock", "refused", retry_after_s=3),
@@ -41,7 +43,7 @@ def url(deps: Deps) -> Iterator[str]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(build_api(deps), log_level="critical", lifespan="off")
-        server = uvicorn.Server(config)
+        server = PromptServer(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

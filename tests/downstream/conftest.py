@@ -9,13 +9,14 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-import uvicorn
 
 from toolcrib_registry.errors import NotFound, StoreBusy
 from toolcrib_server.downstream.http import HttpFace
 from toolcrib_server.downstream.limits import Limits
 from toolcrib_server.downstream.testing import Workshop
 from toolcrib_server.guard import ApiKey, BodyGuard, KeyGuard, KeyRing
+
+from ..serving import served
 
 MODERN = "2026-07-28"
 META = {
@@ -24,27 +25,6 @@ META = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
-
-
-@asynccontextmanager
-async def served(app: Any) -> AsyncGenerator[str]:
-    """Serve an ASGI application on a free loopback port; yields its base URL."""
-    config = uvicorn.Config(
-        app, port=0, log_level="critical", timeout_graceful_shutdown=1, lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve)
-        try:
-            with anyio.fail_after(30):
-                while not server.started:
-                    await anyio.lowlevel.checkpoint()
-            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
-                while server.servers and server.servers[0].is_serving():  # noqa: ASYNC110
-                    await anyio.sleep(0.02)
 
 
 @dataclass
@@ -185,7 +165,7 @@ async def opened_bench(**limits: Any) -> AsyncGenerator[Bench]:
     async with HttpFace(find, limits=Limits(**limits)) as face:
         app = KeyGuard(BodyGuard(face), keys=keys)
         async with (
-            served(app) as url,
+            served(app, lifespan="off") as url,
             httpx.AsyncClient(headers={"authorization": "Bearer a-key"}, timeout=20) as http,
         ):
             yield Bench(f"{url}/shop", shop, face, http)

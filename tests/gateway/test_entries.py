@@ -29,7 +29,8 @@ from toolcrib_registry.types import (
 from toolcrib_server.downstream.service import Client, Request, RpcError
 from toolcrib_server.gateway.lists import PAGE_SIZE, SERVER_KEY
 
-from .conftest import follow, house, served
+from ..serving import served
+from .conftest import follow, house
 
 pytestmark = pytest.mark.anyio
 

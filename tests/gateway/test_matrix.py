@@ -26,7 +26,8 @@ from mcp_types import (
 
 from toolcrib_server.asgi import build_app
 
-from .conftest import everything, house, served
+from ..serving import served
+from .conftest import everything, house
 
 WATCHED = "test://watched"
 CELLS = [(era, transport) for era in ("modern", "handshake") for transport in ("stdio", "http")]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import uvicorn
 
 from toolcrib_embeddings.testing import HashEncoder
 from toolcrib_registry.types import HttpTransport, Server, ServerName, StdioTransport
@@ -16,28 +15,11 @@ from toolcrib_server.downstream.service import Client, Request, RpcError
 from toolcrib_server.runtime import open_runtime
 from toolcrib_server.settings import Settings
 
+from ..serving import served
+
 SCRIPT = Path(__file__).parent / "servers" / "everything.py"
 MODERN, HANDSHAKE = "2026-07-28", "2025-11-25"
 ALL_CAPABILITIES = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
-
-
-@asynccontextmanager
-async def served(app):
-    """Serve an ASGI application on a free loopback port; yields its base URL."""
-    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve)
-        try:
-            with anyio.fail_after(30):
-                while not server.started:
-                    await anyio.lowlevel.checkpoint()
-            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
-                while server.servers and server.servers[0].is_serving():  # noqa: ASYNC110
-                    await anyio.sleep(0.02)
 
 
 @asynccontextmanager

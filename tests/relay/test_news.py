@@ -14,7 +14,8 @@ from toolcrib_registry.types import EntryChanges, EntryKind, ServerName, Trust
 from toolcrib_registry.types.views import Members, View, ViewMode
 from toolcrib_server.asgi import build_app
 
-from .conftest import house, served, upstream
+from ..serving import served
+from .conftest import house, upstream
 
 pytestmark = pytest.mark.anyio
 EVERYTHING = ServerName("everything")

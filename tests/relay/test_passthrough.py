@@ -20,7 +20,8 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.downstream.service import RpcError
 
-from .conftest import begin_hanging, house, modern_client, old_client, served, upstream
+from ..serving import served
+from .conftest import begin_hanging, house, modern_client, old_client, upstream
 
 pytestmark = pytest.mark.anyio
 EVERYTHING = ServerName("everything")

@@ -44,6 +44,8 @@ from toolcrib_server.invocation.rules.policy import Policies
 from toolcrib_server.invocation.rules.quota import Quota
 from toolcrib_server.upstream.pool.pool import ConnectionPool
 
+from ...serving import PromptServer
+
 SCRIPT = Path(__file__).parent / "servers" / "workshop.py"
 
 
@@ -114,7 +116,7 @@ def serve(
     """Serve an application until the stack is closed; return its port."""
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = PromptServer(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
 

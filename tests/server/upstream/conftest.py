@@ -14,6 +14,8 @@ import uvicorn
 
 from toolcrib_registry.types import HttpTransport, Server, ServerName, SseTransport, StdioTransport
 
+from ...serving import PromptServer
+
 SERVERS = Path(__file__).parent / "servers"
 ASKING = SERVERS / "asking.py"
 
@@ -53,7 +55,7 @@ class Running:
         config = uvicorn.Config(
             app, log_level="error", ws="none", timeout_graceful_shutdown=1, lifespan="auto"
         )
-        self.server = uvicorn.Server(config)
+        self.server = PromptServer(config)
         self.thread = threading.Thread(target=self.server.run, args=([self.socket],), daemon=True)
         self.thread.start()
         return self

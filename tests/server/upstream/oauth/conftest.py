@@ -27,6 +27,8 @@ from pydantic import AnyHttpUrl
 
 from toolcrib_server.upstream.config.secrets import SecretStore
 
+from ....serving import PromptServer
+
 
 @dataclass
 class Issuer:
@@ -137,7 +139,7 @@ async def open_guarded(issuer: Issuer) -> AsyncGenerator[Guarded]:
             return "open"
 
         config = uvicorn.Config(server.streamable_http_app(), log_level="critical")
-        web = uvicorn.Server(config)
+        web = PromptServer(config)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(web.serve, [listener])
             with anyio.fail_after(20):
