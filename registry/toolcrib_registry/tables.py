@@ -31,6 +31,7 @@ from sqlmodel import Field, SQLModel
 _ESCAPE = "\x1a"
 _UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
 _ESCAPED = re.compile("\x1a([0-9a-f]{4})")
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def storable(text: str) -> str:
@@ -38,6 +39,8 @@ def storable(text: str) -> str:
 
     Each such character becomes U+001A and four hex digits, as does U+001A itself.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return _UNSTORABLE.sub(lambda found: f"{_ESCAPE}{ord(found[0]):04x}", text)
 
 
@@ -89,7 +92,7 @@ class JsonText(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:
         """Write compactly, in the order of the keys."""
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        return None if value is None else _compact(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any | None:
         """Read what was written.

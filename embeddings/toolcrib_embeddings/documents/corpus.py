@@ -203,7 +203,9 @@ def hash_text(text: str) -> str:
 
 def clean_text(text: str, *, limit: int) -> str:
     """Cut at ``limit`` characters; spaces, control characters and lone surrogates become plain."""
-    return " ".join(_CONTROL.sub(" ", _encodable(text[:limit])).split())
+    cut = text[:limit]
+    plain = cut if cut.isascii() and cut.isprintable() else _CONTROL.sub(" ", _encodable(cut))
+    return " ".join(plain.split())
 
 
 def _words_of(name: str) -> str:

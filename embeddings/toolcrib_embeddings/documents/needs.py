@@ -65,6 +65,7 @@ _OTHERWISE: Final = re.compile(
 )
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?;])\s+|\n+")
 _LIKE_A_NAME: Final = re.compile(r"[_.-]|[a-z][A-Z]")
+_HOLDS_A_NAME: Final = re.compile(r"_|[.-]\w|[a-z][A-Z]")
 
 
 class Want(NamedTuple):
@@ -188,12 +189,13 @@ def _spoken(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
     """Find the names that a text gives as what comes first."""
     found: dict[str, None] = {}
     for sentence in _SENTENCE_END.split(text[:_MAX_TEXT_CHARS]):
-        if _OTHERWISE.search(sentence):
+        # Most sentences hold no name, which costs least to see.
+        if not _HOLDS_A_NAME.search(sentence):
             continue
-        for match in pattern.finditer(sentence):
-            name = next(filter(None, match.groups())).rstrip(".-")
-            if _LIKE_A_NAME.search(name):
-                found.setdefault(name)
+        given = [next(filter(None, match.groups())) for match in pattern.finditer(sentence)]
+        if given and not _OTHERWISE.search(sentence):
+            names = (name.rstrip(".-") for name in given)
+            found.update((name, None) for name in names if _LIKE_A_NAME.search(name))
     return tuple(found)[:_MAX_SPOKEN]
 
 

@@ -155,9 +155,12 @@ class FaissIndex:
         """
         move = self.roster.after([document for document, _ in upserts], removals)
         arrivals = np.empty((len(move.newcomers), self.dimension), dtype=np.float32)
+        names = [upserts[number][0].id for number in move.newcomers]
         for row, number in enumerate(move.newcomers):
-            document, vector = upserts[number]
-            arrivals[row] = _check(vector.reshape(1, -1), self.dimension, [document.id])[0]
+            vector = upserts[number][1]
+            _check_width(vector.size, self.dimension, names[row])
+            arrivals[row] = vector
+        _check_finite(arrivals, names)
         vectors = np.empty((len(move.roster), self.dimension), dtype=np.float32)
         if len(self):
             np.take(self._vectors, move.source, axis=0, out=vectors, mode="clip")  # without a copy
@@ -178,11 +181,20 @@ def _no_direction(vectors: FloatMatrix) -> NDArray[np.bool_]:
 
 
 def _check(vectors: FloatMatrix, dimension: int, names: Sequence[str]) -> FloatMatrix:
-    if vectors.shape[1] != dimension:
+    _check_width(vectors.shape[1], dimension, names[0])
+    _check_finite(vectors, names)
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _check_width(width: int, dimension: int, name: str) -> None:
+    if width != dimension:
         raise EncoderError(
-            f"The vector of {names[0]} has {vectors.shape[1]} numbers, the index {dimension}: it "
+            f"The vector of {name} has {width} numbers, the index {dimension}: it "
             "comes from another encoder. Encode everything again with one encoder."
         )
+
+
+def _check_finite(vectors: FloatMatrix, names: Sequence[str]) -> None:
     sound = np.isfinite(vectors).all(axis=1)
     if not sound.all():
         culprit = names[int(np.argmin(sound))]
@@ -190,4 +202,3 @@ def _check(vectors: FloatMatrix, dimension: int, names: Sequence[str]) -> FloatM
             f"The vector of {culprit} holds a number that is not finite: its encoder failed. "
             "Encode it again."
         )
-    return np.ascontiguousarray(vectors, dtype=np.float32)

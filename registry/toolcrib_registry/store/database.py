@@ -25,6 +25,8 @@ from .failures import describe_location, store_failure, translated_failures
 _SQLITE_BEGIN = "toolcrib_sqlite_begin"
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _CACHE_KIB = 8 * 1024
+_CHECKPOINT_PAGES = 4_000
+"""16 MB of log: imports write the same pages over and over, and a checkpoint waits for the disk."""
 _WAL_RETRY_S = 0.02
 _POOL_SIZE = 5
 _POOL_OVERFLOW = 45  # above the 40 worker threads that anyio runs by default
@@ -177,6 +179,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         "synchronous = NORMAL",
         f"journal_size_limit = {_WAL_KEPT_BYTES}",
         f"cache_size = -{_CACHE_KIB}",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

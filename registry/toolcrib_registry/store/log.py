@@ -195,7 +195,8 @@ class ChangeLog:
         """Write what was noted, and give it back in order."""
         if self._noted:
             rows = [change_columns(change) for change in self._noted]
-            self._session.exec(insert(ChangeRow), params=rows)
+            # Past the ORM, which would look at each of thousands of rows and change none.
+            self._session.connection().execute(insert(ChangeRow), rows)
             moved = update(LogHeadRow).values(revision=self._head + len(self._noted))
             self._session.exec(moved)
         return tuple(self._noted)

@@ -153,13 +153,16 @@ def _add(
             related=None if old is None else EntryId(old.id),
             marks=entry.marks,
         )
-        added = replace(entry, revision=change.revision, added_at=log.at, updated_at=log.at)
-        if old is not None:
+        stamps: dict[str, Any] = {"revision": change.revision, "updated_at": log.at}
+        if old is None:
+            stamps["added_at"] = log.at
+        else:
             # A name that was switched off when it went is not switched on by renaming into it.
-            added = replace(_inherit(added, old), enabled=entry.enabled and old.enabled)
-        rows.append(entry_columns(added))
+            stamps["enabled"] = entry.enabled and old.enabled
+        rows.append(entry_columns(entry if old is None else _inherit(entry, old)) | stamps)
     if rows:
-        session.exec(insert(EntryRow), params=rows)
+        # Past the ORM, which would look at each of thousands of rows and change none.
+        session.connection().execute(insert(EntryRow), rows)
 
 
 def _inherit(entry: OwnedEntry, old: EntryRow) -> OwnedEntry:

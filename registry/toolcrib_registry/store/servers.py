@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam
+from sqlalchemy import Select, Table, bindparam
 from sqlalchemy import select as core_select
 from sqlalchemy import update as core_update
 from sqlmodel import Session, col, delete, insert, select, update
@@ -44,9 +44,7 @@ def find_many(session: Session, names: Sequence[ServerName]) -> dict[ServerName,
     table = _table()
     found: dict[ServerName, Server] = {}
     for chunk in chunks(list(dict.fromkeys(names))):
-        rows = session.connection().execute(core_select(table).where(table.c.name.in_(chunk)))
-        # They have a row's columns, and none of what the ORM keeps of rows it may have to write.
-        read = map(server_from, cast("Sequence[ServerRow]", rows.all()))
+        read = _read(session, core_select(table).where(table.c.name.in_(chunk)))
         found.update((server.name, server) for server in read)
     return found
 
@@ -81,10 +79,10 @@ def get(session: Session, name: ServerName) -> Server:
 
 def list_page(session: Session, *, cursor: str | None, limit: int) -> Page[Server]:
     """List servers by name; a cursor is the last name seen."""
-    query = select(ServerRow).order_by(col(ServerRow.name)).limit(limit + 1)
+    query = core_select(_table()).order_by(col(ServerRow.name)).limit(limit + 1)
     if cursor is not None:
-        query = query.where(ServerRow.name > cursor)
-    found = [server_from(row) for row in session.exec(query)]
+        query = query.where(col(ServerRow.name) > cursor)
+    found = _read(session, query)
     more = len(found) > limit
     return Page(tuple(found[:limit]), found[limit - 1].name if more else None)
 
@@ -191,6 +189,12 @@ def check_exist(session: Session, names: Sequence[ServerName]) -> None:
 
 def _table() -> Table:
     return cast("Table", getattr(ServerRow, "__table__"))  # noqa: B009  # untyped in SQLModel
+
+
+def _read(session: Session, query: Select[Any]) -> list[Server]:
+    rows = session.connection().execute(query).all()
+    # They have a row's columns, and none of what the ORM keeps of rows it may have to write.
+    return [server_from(row) for row in cast("Sequence[ServerRow]", rows)]
 
 
 def _names(session: Session, names: Sequence[ServerName]) -> set[str]:

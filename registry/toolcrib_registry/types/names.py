@@ -39,7 +39,7 @@ class EntryKind(StrEnum):
 
 def entry_id(kind: EntryKind, name: str) -> EntryId:
     """Join a kind and a name into an id."""
-    return EntryId(f"{kind.value}:{name}")
+    return EntryId(kind + ":" + name)  # for every entry, many times: joining is what costs least
 
 
 def split_id(id: EntryId) -> tuple[EntryKind, str]:  # noqa: A002  # the domain's word
@@ -56,7 +56,7 @@ def split_id(id: EntryId) -> tuple[EntryKind, str]:  # noqa: A002  # the domain'
 
 def canonical_json(value: Any) -> str:
     """Render JSON one way only: keys sorted, no spaces, non-ASCII kept."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _canonical(value)
 
 
 def hash_content(value: Any) -> str:
@@ -69,6 +69,8 @@ def hash_query(query: str) -> str:
     return hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_NAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME_LENGTH}}}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -80,8 +82,8 @@ def qualified_name(server: str, local_name: str) -> str:
     result is stable and two originals do not meet.
     """
     plain = f"{server}{NAME_SEPARATOR}{local_name}"
-    clean = _NOT_IN_A_NAME.sub("_", plain)
-    if clean == plain and len(plain) <= MAX_NAME_LENGTH:
+    if _NAME.fullmatch(plain):
         return plain
+    clean = _NOT_IN_A_NAME.sub("_", plain)
     digest = hashlib.sha256(f"{server}\0{local_name}".encode("utf-8", "surrogatepass")).hexdigest()
     return f"{clean[: MAX_NAME_LENGTH - 9]}-{digest[:8]}"

@@ -27,8 +27,9 @@ _QUESTIONS: Final = ("synthetic_questions", "questions")
 _EXAMPLES: Final = "examples"
 """Many files keep sample calls there: what is no text is passed over."""
 _OBJECTS: Final = {
-    "outputSchema": ("output_schema", "outputSchema"),
-    "annotations": ("annotations",),
+    "output_schema": "outputSchema",
+    "outputSchema": "outputSchema",
+    "annotations": "annotations",
 }
 
 
@@ -39,20 +40,15 @@ def read_declared(row: JsonObject) -> JsonObject:
         Malformed: A field is not of its type.
     """
     declared: dict[str, Any] = {}
-    if title := read_title(row):
+    if title := _title(row):
         declared["title"] = title
-    declared |= {field: found for field, found in _objects(row) if found}
-    said = {
-        TAGS_KEY: read_tags(row),
-        DEPENDS_ON_KEY: tuple(_bounded(_dependencies(row), _MAX_DEPENDENCIES, _MAX_NAME_CHARS)),
-        QUESTIONS_KEY: tuple(_bounded(_questions(row), _MAX_QUESTIONS, _MAX_QUESTION_CHARS)),
-    }
-    if meta := {key: list(words) for key, words in said.items() if words}:
+    declared |= _objects(row)
+    if meta := {key: words for key, words in _said(row) if words}:
         declared["_meta"] = meta
     return declared
 
 
-def read_title(row: JsonObject) -> str | None:
+def _title(row: JsonObject) -> str | None:
     """Read the name for people.
 
     Raises:
@@ -73,13 +69,22 @@ def read_tags(row: JsonObject) -> tuple[str, ...]:
     return tuple(_bounded(_tags(row), _MAX_TAGS, _MAX_TAG_CHARS))
 
 
+def _said(row: JsonObject) -> Iterator[tuple[str, list[str]]]:
+    yield TAGS_KEY, list(read_tags(row))
+    # Most rows say neither of these, and each look costs something: there are thousands of rows.
+    if not row.keys().isdisjoint(_DEPENDENCIES):
+        yield DEPENDS_ON_KEY, _bounded(_dependencies(row), _MAX_DEPENDENCIES, _MAX_NAME_CHARS)
+    if not row.keys().isdisjoint((*_QUESTIONS, _EXAMPLES)):
+        yield QUESTIONS_KEY, _bounded(_questions(row), _MAX_QUESTIONS, _MAX_QUESTION_CHARS)
+
+
 def _tags(row: JsonObject) -> Iterator[str]:
     yield from _texts(row, _TAGS)
     for key in _SINGLE_TAGS:
         value = row.get(key)
         if isinstance(value, str):
             yield value
-        else:
+        elif value is not None:
             yield from _texts(row, key)
 
 
@@ -100,13 +105,15 @@ def _questions(row: JsonObject) -> Iterator[str]:
         yield from (item for item in cast("list[object]", examples) if isinstance(item, str))
 
 
-def _objects(row: JsonObject) -> Iterator[tuple[str, JsonObject]]:
-    for field, keys in _OBJECTS.items():
-        for key in keys:
-            value = row.get(key)
-            if value is not None and not isinstance(value, dict):
-                raise _not(value, key, "an object")
-            yield field, cast("JsonObject", value or {})
+def _objects(row: JsonObject) -> dict[str, JsonObject]:
+    found: dict[str, JsonObject] = {}
+    for key, field in _OBJECTS.items():
+        value = row.get(key)
+        if value is not None and not isinstance(value, dict):
+            raise _not(value, key, "an object")
+        if value:
+            found[field] = cast("JsonObject", value)
+    return found
 
 
 def _texts(row: JsonObject, key: str) -> Iterator[str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from toolcrib_registry.types import JsonObject, canonical_json
 from toolcrib_server.jsonrpc.text import holds_nul
+
+_NUL_OR_SURROGATE: Final = re.compile(rb"\\u(?:0000|[dD])")
+_SHALLOW: Final = 200
+"""Lists and objects of which no nesting is too deep to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +50,16 @@ def parse_object(line: str | bytes) -> JsonObject:
     """
     text = line.removeprefix("\ufeff") if isinstance(line, str) else line
     try:
-        value: Any = json.loads(text)
+        value: object = json.loads(text)
     except UnicodeDecodeError as error:
         raise Malformed("not text in UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON ({error})") from error
-    return as_object(value)
+    return as_object(value, is_storable=_is_storable(text))
 
 
-def as_object(value: object) -> JsonObject:
-    """Narrow to a JSON object that can be stored.
+def as_object(value: object, *, is_storable: bool = False) -> JsonObject:
+    """Narrow to a JSON object that can be stored; ``is_storable`` says that it was seen to be.
 
     Raises:
         Malformed: It is something else, or its text is not storable.
@@ -62,6 +67,8 @@ def as_object(value: object) -> JsonObject:
     if not isinstance(value, dict):
         raise Malformed(f"a JSON object was expected, not {type(value).__name__}")
     found = cast("dict[str, Any]", value)
+    if is_storable:
+        return found
     try:
         encoded = canonical_json(found).encode()
     except (ValueError, RecursionError) as error:
@@ -69,3 +76,15 @@ def as_object(value: object) -> JsonObject:
     if holds_nul(encoded):
         raise Malformed("holds a NUL character")
     return found
+
+
+def _is_storable(text: str | bytes) -> bool:
+    """Whether a line of JSON shows by itself that what it holds can be stored.
+
+    Where it does not, the row is written to see: that costs more than reading it.
+    """
+    line = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if line.count(b"{") + line.count(b"[") > _SHALLOW or _NUL_OR_SURROGATE.search(line):
+        return False
+    # The first begins a surrogate; the second is in every line of JSON that is not UTF-8.
+    return b"\xed" not in line and b"\0" not in line

@@ -9,6 +9,7 @@ from typing import cast
 
 from toolcrib_registry.types import (
     MAX_NAME_LENGTH,
+    TAGS_KEY,
     JsonObject,
     ServerName,
     Tool,
@@ -17,7 +18,7 @@ from toolcrib_registry.types import (
 )
 from toolcrib_server.upstream.config.names import MAX_SERVER_NAME_LENGTH, suggest_server_name
 
-from .declared import read_declared, read_tags, read_title
+from .declared import read_declared
 from .problem import Malformed, Problem, parse_rows
 
 _DIGITS = 8
@@ -97,11 +98,12 @@ def _tool(row: JsonObject, names: _Names, line: int) -> Tool:
     local_name = _required(row, "name")
     description = _optional(row, "description") or ""
     server_name = _optional(row, "server") or _optional(row, "group") or names.default_server
-    definition = {
+    schema, declared = _schema(row), read_declared(row)
+    definition: JsonObject = {
         "name": local_name,
         "description": description,
-        "inputSchema": _schema(row),
-        **read_declared(row),
+        "inputSchema": schema,
+        **declared,
     }
     source_id = _id(row)
     names.claim_id(source_id, line)
@@ -109,14 +111,14 @@ def _tool(row: JsonObject, names: _Names, line: int) -> Tool:
     public = names.claim_tool(qualified_name(server, local_name), source_id, line)
     return Tool(
         name=public,
-        title=read_title(row),
+        title=declared.get("title"),
         description=description,
         server=server,
         local_name=local_name,
         definition=definition,
         content_hash=hash_content(definition),
         source_id=source_id,
-        tags=read_tags(row),
+        tags=tuple(declared.get("_meta", {}).get(TAGS_KEY, ())),
     )
 
 

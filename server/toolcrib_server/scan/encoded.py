@@ -9,13 +9,14 @@ import base64
 import binascii
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import unquote
 
 _MAX_BLOBS: Final = 50
 """Of one text: what is hidden in the fifty-first is not worth the time that thousands would take."""
 _MAX_BLOB_CHARS: Final = 8_192
+_LONG_WORD: Final = re.compile(r"[A-Za-z0-9+/_-]{24}")
 _BASE64: Final = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{24,8192}={0,2}")
 _HEX: Final = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){16,4096}(?![0-9A-Fa-f])")
 _PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2}){8,2700}")
@@ -28,12 +29,7 @@ _LEAST_WORDS: Final = 3
 def unwrap(text: str) -> Iterator[tuple[str, int, int]]:
     """Give each readable text that is wrapped inside, and the span it takes."""
     given = 0
-    for pattern, decode in (
-        (_BASE64, _from_base64),
-        (_HEX, _from_hex),
-        (_PERCENT, unquote),
-        (_ESCAPED, _from_escapes),
-    ):
+    for pattern, decode in _notations(text):
         for found in pattern.finditer(text):
             decoded = decode(found.group())
             if _is_prose(decoded):
@@ -43,6 +39,17 @@ def unwrap(text: str) -> Iterator[tuple[str, int, int]]:
                 return
     if rotated := _ROTATED.search(text):
         yield codecs.decode(text[:_MAX_BLOB_CHARS], "rot13"), rotated.start(), rotated.end()
+
+
+def _notations(text: str) -> Iterator[tuple[re.Pattern[str], Callable[[str], str]]]:
+    """Give the notations that something in a text may be written in: mostly there is none."""
+    if _LONG_WORD.search(text):
+        yield _BASE64, _from_base64
+        yield _HEX, _from_hex
+    if "%" in text:
+        yield _PERCENT, unquote
+    if "\\u" in text:
+        yield _ESCAPED, _from_escapes
 
 
 def _from_base64(blob: str) -> str:

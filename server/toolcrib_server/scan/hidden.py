@@ -171,12 +171,13 @@ TRICKS: Final = (
 
 # Outside of ASCII, or a control within it: everything else is passed by in one step.
 _SUSPECT: Final = re.compile(r"[^\t\n\x20-\x7e]|\s{12}")
+_WIDE_GAP: Final = " " * 12
 _COMPILED: Final = tuple((trick, re.compile(trick.found_by)) for trick in TRICKS)
 
 
 def find_hidden(text: Text) -> Iterator[Finding]:
     """Find hidden text; each trick is reported once for a piece of text."""
-    if not _SUSPECT.search(text.value):
+    if _is_plain(text.value) or not _SUSPECT.search(text.value):
         return
     for trick, pattern in _COMPILED:
         for found in pattern.finditer(text.value):
@@ -191,3 +192,8 @@ def find_hidden(text: Text) -> Iterator[Finding]:
                 excerpt=excerpt_of(text.value, *found.span()),
             )
             break
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a text is of what a typewriter writes, on one line: a look at it that costs little."""
+    return value.isascii() and value.isprintable() and _WIDE_GAP not in value

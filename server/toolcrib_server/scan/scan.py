@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cache, lru_cache
 from itertools import chain
 from typing import Final
@@ -107,7 +107,7 @@ def _scan_closely(text: Text) -> Iterator[Finding]:
 
 def _by_form(text: Text) -> Iterator[Finding]:
     plain = reveal(text.value) if not text.value.isascii() else text.value
-    if not writing.WORTH_A_LOOK.search(plain):
+    if not writing.is_worth_a_look(plain):
         return
     for rule in writing.RULES:
         if span := rule.find(plain):
@@ -120,17 +120,18 @@ def _by_wording(text: Text, value: str) -> Iterator[Finding]:
     rules = _concerning(words, "orders")
     # Words that are not of ASCII letters are not told apart here.
     rules += _concerning(words, "languages") if folded.isascii() else languages.RULES
-    orders = list(_by_sentence(text, folded, rules))
     # Half an order is of no interest beside a whole one.
-    signs = [] if orders else _concerning(words, "steering")
-    yield from orders or _by_sentence(text, folded, signs)
+    signs = _concerning(words, "steering")
+    sentences = list(_sentences(folded)) if rules or signs else []
+    orders = list(_by_sentence(text, sentences, rules))
+    yield from orders or _by_sentence(text, sentences, signs)
     yield from _spelt_out(text, folded)
 
 
-def _concerning(words: Collection[str], group: str) -> list[Rule]:
+def _concerning(words: Set[str], group: str) -> list[Rule]:
     """Pick, in their order, the rules of a group that one of the words may break."""
     by_word = _by_word(group)
-    places = {place for word in words for place in by_word.get(word, ())}
+    places = {place for word in by_word.keys() & words for place in by_word[word]}
     return [_WORDED[group][place] for place in sorted(places)]
 
 
@@ -143,15 +144,15 @@ def _by_word(group: str) -> dict[str, list[int]]:
     return by_word
 
 
-def _by_sentence(text: Text, folded: str, rules: Sequence[Rule]) -> Iterator[Finding]:
+def _by_sentence(text: Text, sentences: Sequence[str], rules: Sequence[Rule]) -> Iterator[Finding]:
     left = list(rules)
-    for sentence in _sentences(folded):
+    for sentence in sentences:
+        if not left:
+            return
         for rule in tuple(left):
             if span := rule.find(sentence):
                 left.remove(rule)
                 yield _finding(rule, text, sentence, span)
-        if not left:
-            return
 
 
 def _spelt_out(text: Text, folded: str) -> Iterator[Finding]:

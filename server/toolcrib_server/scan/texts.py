@@ -71,5 +71,7 @@ def _part(where: str, key: str) -> Part:
 
 
 def _at(where: str, key: str) -> str:
+    if key.isidentifier() and key.isascii() and len(key) <= _SHOWN_KEY:
+        return f"{where}/{key}"
     shown = escape(key[:_SHOWN_KEY])
     return f"{where}/{shown.replace('~', '~0').replace('/', '~1')}"

@@ -55,12 +55,13 @@ def compare(
     collisions: list[Malformed] = []
     seen: dict[EntryId, OwnedEntry] = {}
     for entry in entries:
-        if entry.id in seen:
-            reason = f"its public name {entry.name!r} is taken by {seen[entry.id].local_name!r}"
+        id_ = entry.id
+        if id_ in seen:
+            reason = f"its public name {entry.name!r} is taken by {seen[id_].local_name!r}"
             collisions.append(Malformed(entry.kind, entry.local_name, reason))
             continue
-        seen[entry.id] = entry
-        if known.get(entry.id) != entry.content_hash:
+        seen[id_] = entry
+        if known.get(id_) != entry.content_hash:
             upserts.append(entry)
     gone = known.keys() - seen.keys()
     removals = tuple(sorted(key for key in gone if split_id(key)[0] not in unlisted))

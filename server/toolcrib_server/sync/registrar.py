@@ -34,7 +34,8 @@ from toolcrib_server.upstream.config.secrets import SecretStore, seal
 from .bulk import uncollected
 from .diff import Difference, compare
 from .embedder import Progress
-from .indexer import Indexer, IndexReport
+from .index_writer import IndexReport
+from .indexer import Indexer
 from .writer import Review, approve_everything
 
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Final, TypeVar, cast
 
@@ -24,6 +25,7 @@ V = TypeVar("V")
 _WORD: Final = re.compile(r"[^\W_]+")
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _SKETCHED_WORDS: Final = 24
+_REMEMBERED_WORDS: Final = 16_384
 _LEAST_NAME: Final = 6
 """Shorter names are near each other by chance."""
 _LEAST_WORDS: Final = 8
@@ -106,17 +108,18 @@ class Neighbours:
 
     def put(self, entry: OwnedEntry) -> None:
         """Know an entry as it is now."""
-        self.drop(entry.id)
-        known = self._fresh.pop(entry.id, None)
+        id_ = entry.id
+        self.drop(id_)
+        known = self._fresh.pop(id_, None)
         if known is None or known.content != entry.content_hash:
             known = _know(entry)
-        self._by_id[entry.id] = known
+        self._by_id[id_] = known
         for half in _halves(known.seen):
-            self._by_half.setdefault(half, {})[entry.id] = None
+            self._by_half.setdefault(half, {})[id_] = None
         for look in {known.seen, known.plain}:
-            self._by_look.setdefault(look, {})[entry.id] = None
+            self._by_look.setdefault(look, {})[id_] = None
         self._names.setdefault(known.server, set()).add(known.plain)
-        self._by_name.setdefault(known.name.lower(), set()).add(entry.id)
+        self._by_name.setdefault(known.name.lower(), set()).add(id_)
 
     def drop(self, id_: EntryId) -> None:
         """Forget an entry."""
@@ -172,8 +175,11 @@ class Neighbours:
             return
         ids = [islice(self._by_look.get(look, ()), _MOST_NEAR) for look in (new.seen, new.plain)]
         ids += [islice(self._by_half.get(half, ()), _MOST_NEAR) for half in _halves(new.seen)]
+        is_terse = new.words < _LEAST_WORDS
         for id_ in dict.fromkeys(chain.from_iterable(ids)):
             other = self._by_id[id_]
+            if other.seen != new.seen and (is_terse or other.words < _LEAST_WORDS):
+                continue
             if other.server != new.server and other.content != new.content:
                 likeness = _likeness(new, other)
                 if likeness is not None:
@@ -187,14 +193,14 @@ class Neighbours:
 
     def _spoken_for(self, entry: OwnedEntry) -> Iterator[tuple[Likeness, _Known]]:
         """Find tools of others that a description directs the use of, by name."""
-        parameters = _parameters(entry)
         for sentence in _SENTENCE.split(entry.description[:_READ_CHARS]):
-            if not _DIRECTS.search(sentence):
+            # A name that can be told from a word has one of these; looking for them is cheap.
+            if ("_" not in sentence and "-" not in sentence) or not _DIRECTS.search(sentence):
                 continue
             for found in _MENTION.finditer(sentence):
                 name = found.group().lower()
                 ids = self._by_name.get(name, ())
-                if not ids or name in parameters:
+                if not ids or name in _parameters(entry):
                     continue
                 others = (self._by_id[id_] for id_ in sorted(ids))
                 yield from ((Likeness.SPOKEN_FOR, o) for o in others if o.server != entry.server)
@@ -230,7 +236,7 @@ def _parameters(entry: OwnedEntry) -> frozenset[str]:
 
 def _know(entry: OwnedEntry) -> _Known:
     words = _WORD.findall(entry.description.lower())
-    hashes = sorted({_hash(word) for word in words})
+    hashes = sorted({_hash(word) for word in set(words)})
     return _Known(
         id=entry.id,
         server=entry.server,
@@ -247,6 +253,7 @@ def _plain(name: str) -> str:
     return _SEPARATORS.sub("", name).lower()
 
 
+@lru_cache(maxsize=_REMEMBERED_WORDS)
 def _hash(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "replace"))
 

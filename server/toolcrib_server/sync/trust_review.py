@@ -20,7 +20,6 @@ from toolcrib_registry.types import (
     EntryChanges,
     EntryId,
     EntryKind,
-    JsonObject,
     MarkReason,
     OwnedEntry,
     Revision,
@@ -28,7 +27,7 @@ from toolcrib_registry.types import (
     Tool,
     split_id,
 )
-from toolcrib_server.scan import Finding, scan_definition
+from toolcrib_server.scan import scan_definition
 
 from .diff import Difference, tool_entry
 from .trust import Evidence, Standing, judge, pair_renames, resume, standing_of
@@ -40,8 +39,6 @@ _FOLLOW_EVERY_S: Final = 5.0
 _LOG_BATCH: Final = 5_000
 _LOG_BYTES: Final = 64 * 1024 * 1024
 
-Scan = Callable[[JsonObject], tuple[Finding, ...]]
-
 
 class TrustReview:
     """Decides what becomes of what a server lists; see `toolcrib_server.sync.writer.Review`."""
@@ -50,11 +47,9 @@ class TrustReview:
         self,
         store: Store,
         *,
-        scan: Scan = scan_definition,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._scan = scan
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._neighbours: Neighbours | None = None
@@ -73,7 +68,7 @@ class TrustReview:
         renames = pair_renames(changes.upserts, changes.removals, before)
         earlier = {new: old for old, new in renames.items()}
         beside = [entry.local_name for entry in changes.upserts]
-        findings = {entry.id: self._scan(entry.definition) for entry in changes.upserts}
+        findings = {entry.id: scan_definition(entry.definition) for entry in changes.upserts}
         with self._lock:
             neighbours = self._current()
             kin = neighbours.kin_of(server.name, beside)
