@@ -12,7 +12,7 @@ from typing import Any, cast
 from mcp_types.jsonrpc import HEADER_MISMATCH
 
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.upstream.sdk import load_sdk
+from toolcrib_server.sdk import load_sdk
 
 from .messages import Call
 from .service import RpcError

@@ -11,7 +11,7 @@ import anyio.to_thread
 from toolcrib_registry.types import ChangePolicy, ServerName
 from toolcrib_server.presence import be_present
 from toolcrib_server.prewarming import prewarm
-from toolcrib_server.upstream.sdk import load_sdk
+from toolcrib_server.sdk import load_sdk
 
 from .parts import Runtime
 

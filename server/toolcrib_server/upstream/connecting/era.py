@@ -27,6 +27,7 @@ from mcp_types.version import (
     MODERN_PROTOCOL_VERSIONS,
 )
 
+from toolcrib_server.sdk import load_sdk
 from toolcrib_server.upstream.failures import (
     BadAnswer,
     LinkFailure,
@@ -36,7 +37,6 @@ from toolcrib_server.upstream.failures import (
     Unauthorized,
 )
 from toolcrib_server.upstream.messages.interaction import SHARED, Profile
-from toolcrib_server.upstream.sdk import load_sdk
 from toolcrib_server.upstream.transports.http import VERSION_HEADER
 from toolcrib_server.upstream.transports.link import Link
 

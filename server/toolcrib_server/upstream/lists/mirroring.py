@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from toolcrib_server.upstream.sdk import load_sdk
+from toolcrib_server.sdk import load_sdk
 
 HeaderMap = Mapping[tuple[str, ...], str]
 """Where in a tool's arguments the value of which header stands; empty: nothing is mirrored."""

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from toolcrib_registry.types import JsonObject, Malformed
 from toolcrib_server.jsonrpc.text import MAX_DEPTH, holds_nul, is_deeper
+from toolcrib_server.sdk import load_sdk
 from toolcrib_server.upstream.config.secrets import MASK, Redactor
 from toolcrib_server.upstream.failures import BadAnswer
-from toolcrib_server.upstream.sdk import load_sdk
 
 from .schemas import SchemaCheck
 from .shelves import TOOLS, Shelf, ShelfPages

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 from toolcrib_registry.types import JsonObject
-from toolcrib_server.upstream.sdk import load_sdk
+from toolcrib_server.sdk import load_sdk
 
 from . import rpc
 from .dialogue import Dialogue, Reply

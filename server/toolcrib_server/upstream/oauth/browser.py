@@ -15,8 +15,8 @@ import anyio
 import anyio.abc
 
 from toolcrib_registry.errors import InvalidInput
+from toolcrib_server.sdk import load_sdk
 from toolcrib_server.upstream.failures import Unauthorized
-from toolcrib_server.upstream.sdk import load_sdk
 
 if TYPE_CHECKING:
     from mcp.shared.auth import AuthorizationCodeResult

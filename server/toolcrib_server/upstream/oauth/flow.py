@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from toolcrib_server.upstream.sdk import load_sdk
+from toolcrib_server.sdk import load_sdk
 
 from .errands import Errands
 from .login import Challenge, Login

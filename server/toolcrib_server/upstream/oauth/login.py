@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio.to_thread
 
 from toolcrib_registry.types import JsonObject, ServerName
+from toolcrib_server.sdk import load_sdk
 from toolcrib_server.upstream.config.secrets import SecretStore
-from toolcrib_server.upstream.sdk import load_sdk
 
 if TYPE_CHECKING:
     # Models of the SDK are slow to import, and most servers want no login.

@@ -26,6 +26,7 @@ from toolcrib_registry.errors import (
     UpstreamUnavailable,
 )
 from toolcrib_registry.types import JsonObject, Server, ServerName
+from toolcrib_server.sdk import load_sdk
 from toolcrib_server.task_groups import leave
 from toolcrib_server.upstream.config.references import Secrets
 from toolcrib_server.upstream.connecting.era import Greeting
@@ -46,7 +47,6 @@ from toolcrib_server.upstream.messages.interaction import (
 from toolcrib_server.upstream.oauth.logins import Logins
 from toolcrib_server.upstream.processes.room import ProcessLimits
 from toolcrib_server.upstream.processes.stderr_log import StderrLogs
-from toolcrib_server.upstream.sdk import load_sdk
 
 from .listening import Listening
 from .lister import Lister

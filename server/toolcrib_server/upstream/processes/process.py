@@ -19,8 +19,8 @@ import anyio.to_thread
 import psutil
 
 from toolcrib_registry.types import StdioTransport
+from toolcrib_server.sdk import load_sdk
 from toolcrib_server.upstream.failures import LinkLost
-from toolcrib_server.upstream.sdk import load_sdk
 
 from .family import MARK, find_family, make_mark, signal_all, wait_gone
 from .keeper import open_keeper

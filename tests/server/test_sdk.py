@@ -20,12 +20,12 @@ def test_an_assistant_starts_without_it():
 
 
 def test_it_can_be_loaded_beforehand():
-    assert _loaded("from toolcrib_server.upstream.sdk import load_sdk; load_sdk()")
+    assert _loaded("from toolcrib_server.sdk import load_sdk; load_sdk()")
 
 
 RACE = """
 import sys, threading, time
-from toolcrib_server.upstream.sdk import load_sdk
+from toolcrib_server.sdk import load_sdk
 
 failed = []
 threading.excepthook = failed.append
