@@ -39,6 +39,7 @@ from toolcrib_server.upstream.oauth.authorized import client_of
 from toolcrib_server.upstream.oauth.authorizer import Authorizer
 
 from .link import LISTEN, LinkState, OnUp
+from .loss import Loss
 
 VERSION_HEADER = "mcp-protocol-version"
 _SESSION_HEADER = "mcp-session-id"
@@ -67,20 +68,18 @@ class HttpLink:
         self._incoming = Incoming(outside, by_streams=True)
         self._session: str | None = None
         self._version: dict[str, str] = {}
-        self._lost: str | None = None
-        self._gone = anyio.Event()
+        self._loss = Loss()
         self._noise = 0
         self._has_followed = False
 
     @property
     def is_lost(self) -> bool:
         """Whether the session is gone."""
-        return self._lost is not None
+        return self._loss.failure is not None
 
     async def wait_lost(self) -> str:
         """Wait until the session is gone; return the reason."""
-        await self._gone.wait()
-        return self._lost or ""
+        return await self._loss.wait()
 
     def describe(self) -> LinkState:
         """Say how the link fares, for a person."""
@@ -103,8 +102,7 @@ class HttpLink:
         Raises:
             LinkFailure: There is no result; the class says why.
         """
-        if self._lost is not None:
-            raise LinkLost(self._lost, delivered=False)
+        self._loss.refuse()
         message = rpc.request(call_id, method, params)
         try:
             quiet_s = self._limits.quiet_s if method == LISTEN else None
@@ -186,9 +184,7 @@ class HttpLink:
 
     def lose(self, reason: str) -> None:
         """Give the link up: it is of no use any more."""
-        if self._lost is None:
-            self._lost = reason
-            self._gone.set()
+        self._loss.note(LinkLost(reason))
 
     def _common(self) -> dict[str, str]:
         session = {_SESSION_HEADER: self._session} if self._session else {}

@@ -37,6 +37,7 @@ from toolcrib_server.upstream.oauth.authorized import client_of
 from toolcrib_server.upstream.oauth.authorizer import Authorizer
 
 from .link import LinkState, OnUp
+from .loss import Loss
 
 _ASIDE_S = 2.0
 _ANSWER_S = 30.0
@@ -60,20 +61,17 @@ class SseLink:
         self._calls = Calls()
         self._post_url: str | None = None
         self._ready = anyio.Event()
-        self._lost: LinkLost | BadAnswer | None = None
-        self._gone = anyio.Event()
+        self._loss = Loss()
         self._noise = 0
 
     @property
     def is_lost(self) -> bool:
         """Whether the stream has ended."""
-        return self._lost is not None
+        return self._loss.failure is not None
 
     async def wait_lost(self) -> str:
         """Wait until the stream has ended; return the reason."""
-        await self._gone.wait()
-        assert self._lost is not None
-        return self._lost.reason
+        return await self._loss.wait()
 
     def describe(self) -> LinkState:
         """Say how the link fares, for a person."""
@@ -86,8 +84,8 @@ class SseLink:
             LinkFailure: It did not.
         """
         await self._ready.wait()
-        if self._lost:
-            raise self._lost
+        if self._loss.failure:
+            raise self._loss.failure
 
     async def request(
         self,
@@ -103,8 +101,7 @@ class SseLink:
         Raises:
             LinkFailure: There is no result; the class says why.
         """
-        if self._lost:
-            raise LinkLost(self._lost.reason, delivered=False)
+        self._loss.refuse()
         call = self._calls.open(call_id)
         try:
             with self._incoming.expecting(call_id, dialogue):
@@ -167,10 +164,8 @@ class SseLink:
         self._lose(LinkLost(reason))
 
     def _lose(self, failure: LinkLost | BadAnswer) -> None:
-        if self._lost is None:
-            self._lost = failure
+        if self._loss.note(failure):
             self._calls.fail_all(failure)
-            self._gone.set()
             self._ready.set()
 
     def _learn_endpoint(self, event: ServerEvent) -> None:

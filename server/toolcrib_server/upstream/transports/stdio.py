@@ -26,6 +26,7 @@ from toolcrib_server.upstream.processes.process import ChildProcess, open_child
 from toolcrib_server.upstream.processes.stderr_log import StderrWriter
 
 from .link import LinkState, OnUp
+from .loss import Loss
 
 _CHUNK_BYTES = 256 * 1024
 _CANCEL_S = 1.0
@@ -79,20 +80,17 @@ class StdioLink:
         self._incoming = Incoming(outside, by_streams=False)
         self._calls = Calls()
         self._writing = anyio.Lock()
-        self._lost: LinkLost | BadAnswer | None = None
-        self._gone = anyio.Event()
+        self._loss = Loss()
         self._noise = 0
 
     @property
     def is_lost(self) -> bool:
         """Whether the link is gone."""
-        return self._lost is not None
+        return self._loss.failure is not None
 
     async def wait_lost(self) -> str:
         """Wait until the link is gone; return the reason."""
-        await self._gone.wait()
-        assert self._lost is not None
-        return self._lost.reason
+        return await self._loss.wait()
 
     def describe(self) -> LinkState:
         """Say how the link fares, for a person."""
@@ -119,8 +117,7 @@ class StdioLink:
         Raises:
             LinkFailure: There is no result; the class says why.
         """
-        if self._lost:
-            raise LinkLost(self._lost.reason, delivered=False)
+        self._loss.refuse()
         call = self._calls.open(call_id)
         try:
             with self._incoming.expecting(call_id, dialogue):
@@ -179,10 +176,8 @@ class StdioLink:
         self._lose(LinkLost(reason))
 
     def _lose(self, failure: LinkLost | BadAnswer) -> None:
-        if self._lost is None:
-            self._lost = failure
+        if self._loss.note(failure):
             self._calls.fail_all(failure)
-            self._gone.set()
 
     async def _say_how_it_ended(self) -> str:
         await self._child.wait_exit(_LAST_WORDS_S)

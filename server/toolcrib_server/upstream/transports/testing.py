@@ -7,9 +7,11 @@ from typing import Any
 
 import anyio
 
+from toolcrib_server.upstream.failures import LinkLost
 from toolcrib_server.upstream.messages.dialogue import Dialogue
 
 from .link import LinkState, OnUp
+from .loss import Loss
 
 
 class ScriptedLink:
@@ -17,8 +19,7 @@ class ScriptedLink:
 
     def __init__(self, *answers: dict[str, Any] | Exception | None) -> None:
         self._answers = list(answers)
-        self._lost: str | None = None
-        self._gone = anyio.Event()
+        self._loss = Loss()
         self.sent: list[tuple[str, Mapping[str, Any] | None, Mapping[str, str]]] = []
         """Each (method, params, headers)."""
 
@@ -27,17 +28,15 @@ class ScriptedLink:
     @property
     def is_lost(self) -> bool:
         """Whether it was given up."""
-        return self._lost is not None
+        return self._loss.failure is not None
 
     async def wait_lost(self) -> str:
         """Wait until it is given up; return the reason."""
-        await self._gone.wait()
-        return self._lost or ""
+        return await self._loss.wait()
 
     def lose(self, reason: str) -> None:
         """Give it up."""
-        self._lost = reason
-        self._gone.set()
+        self._loss.note(LinkLost(reason))
 
     def describe(self) -> LinkState:
         """Say that there is nothing to see."""
