@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Awaitable
 from typing import Final, Never
 
 import anyio
@@ -24,10 +25,7 @@ async def write_last(runtime: Runtime) -> None:
     """Write what is pending, the snapshot of the index included, however long that takes."""
     with anyio.CancelScope(shield=True), anyio.move_on_after(_RECORDS_S):
         await _write_records(runtime)
-        try:
-            await runtime.indexer.save()
-        except (OSError, StoreError) as error:
-            logger.warning("The index snapshot could not be saved: %s", error)
+        await _see_saved(runtime.indexer.save())
 
 
 async def end_process(runtime: Runtime, code: int) -> Never:
@@ -41,7 +39,7 @@ async def end_process(runtime: Runtime, code: int) -> Never:
             await _write_records(runtime)
             await runtime.reconciler.let_go()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_save_in_time, runtime)
+            tasks.start_soon(_see_saved, runtime.indexer.save_in_time(_SNAPSHOT_S))
             tasks.start_soon(runtime.links.local.aclose_all)
             for state in runtime.pool.states():
                 tasks.start_soon(runtime.pool.aclose_server, state.server)
@@ -53,8 +51,8 @@ async def _write_records(runtime: Runtime) -> None:
     await runtime.outcomes.flush()
 
 
-async def _save_in_time(runtime: Runtime) -> None:
+async def _see_saved(saving: Awaitable[object]) -> None:
     try:
-        await runtime.indexer.save_in_time(_SNAPSHOT_S)
+        await saving
     except (OSError, StoreError) as error:
         logger.warning("The index snapshot could not be saved: %s", error)
